@@ -1,0 +1,47 @@
+# pgfleet: PGXS builds the extension, shim/ has its own Makefile for fleetd.
+#
+#   make            extension and fleetd
+#   make install    both, into the server's directories
+#   make demo       a private cluster, a fleet over real sockets, live alerts
+#   make check      every test
+#   make bench      the figures of docs/benchmarks.md
+#   make fuzz       the fuzzers, bounded in time
+EXTENSION = control/fleet
+EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" control/fleet.control)
+MODULE_big = fleet
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard extension/*.c extension/*/*.c)))
+HEADERS_ALL = $(wildcard extension/*.h extension/*/*.h)
+SQL_PIECES = $(sort $(wildcard sql/[0-9]*.sql))
+INSTALL_SCRIPT = build/fleet--$(EXTVERSION).sql
+DATA_built = $(INSTALL_SCRIPT)
+DATA = $(wildcard sql/updates/fleet--*--*.sql)
+PG_CPPFLAGS = -Iextension -DFLEET_VERSION='"$(EXTVERSION)"'
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-clobbered
+SHLIB_LINK = -lm
+EXTRA_CLEAN = build/*.sql
+
+PG_CONFIG ?= pg_config
+# Bitcode would only serve inlining across modules, which nothing here needs.
+override with_llvm = no
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+$(OBJS): $(HEADERS_ALL)
+
+$(INSTALL_SCRIPT): $(SQL_PIECES) control/fleet.control
+	@mkdir -p build
+	cat $(SQL_PIECES) > $@
+
+all: shim
+install: install-shim
+clean: clean-shim
+
+.PHONY: shim install-shim clean-shim
+shim:
+	$(MAKE) -C shim PG_CONFIG=$(PG_CONFIG) VERSION=$(EXTVERSION)
+install-shim:
+	$(MAKE) -C shim install PG_CONFIG=$(PG_CONFIG) VERSION=$(EXTVERSION) DESTDIR=$(DESTDIR)
+clean-shim:
+	$(MAKE) -C shim clean
+
+include test/targets.mk
