@@ -1,0 +1,158 @@
+/*
+ * adapter.h
+ *	  What a protocol is: functions over memory, one row of adapters.c.
+ *
+ * The core owns sockets, timers, limits and logs.  For a connection it calls
+ *
+ *	frame()		on the bytes that came, until it needs more,
+ *	decode()	on each frame: it emits records, or asks for authentication, or
+ *				for an answer to be written at once,
+ *	welcome()	when authentication has been decided,
+ *	ack()		when the frames up to some number are durably decided.
+ *
+ * None of them sees a socket, so a test needs none.
+ */
+#ifndef SHIM_ADAPTER_H
+#define SHIM_ADAPTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "record.h"
+
+#define DEVICE_MAX 128			/* bytes in a device's identity */
+#define ADAPTER_TOKEN_MAX 256
+#define ADAPTER_NAME_MAX 64
+
+struct Mapping;
+
+/* What an adapter knows of one connection, or of one datagram's sender. */
+typedef struct Session
+{
+	const struct Mapping *mapping;	/* for documents; set by the core */
+	char		device[DEVICE_MAX + 1]; /* identity that a login gave, or "" */
+	bool		authenticated;
+	int64_t		now_us;			/* Unix epoch; when the bytes came */
+	void	   *state;			/* session_size bytes, zeroed when it begins */
+} Session;
+
+/* frame() must set length for READY and SKIP, reason for BAD. */
+typedef enum FrameStatus
+{
+	FRAME_MORE,					/* no whole frame yet */
+	FRAME_READY,				/* the first length bytes are a frame */
+	FRAME_SKIP,					/* the first length bytes are noise: drop them */
+	FRAME_BAD					/* the stream cannot be followed: close */
+} FrameStatus;
+
+typedef struct Frame
+{
+	const char *data;			/* set by the core: begin of the frame */
+	size_t		length;			/* bytes it takes, terminator included */
+	const char *reason;			/* FRAME_BAD: static text for log and counter */
+} Frame;
+
+typedef enum DecodeStatus
+{
+	DECODE_OK,					/* counted; records, if any, were emitted */
+	DECODE_IGNORED,				/* nothing in it: not counted, never acknowledged */
+	DECODE_REPLY,				/* write reply now; not counted, no records */
+	DECODE_HELLO,				/* authenticate with token and mapping */
+	DECODE_BAD					/* write reply, if any, and close: reason */
+} DecodeStatus;
+
+typedef struct Decoded
+{
+	/* To be called for each record; the record may be reused afterwards. */
+	void		(*emit) (void *arg, const Record *record);
+	void	   *emit_arg;
+	Record	   *record;			/* for the adapter's use; of the core */
+
+	uint32_t	tag;			/* DECODE_OK: comes back in ack() */
+	const char *reason;			/* DECODE_BAD: static text */
+	Buf		   *reply;			/* DECODE_REPLY, DECODE_BAD: append to it */
+
+	char		token[ADAPTER_TOKEN_MAX + 1];	/* DECODE_HELLO */
+	char		mapping[ADAPTER_NAME_MAX + 1];	/* DECODE_HELLO; "": the listener's */
+} Decoded;
+
+typedef enum Welcome
+{
+	WELCOME_OK,
+	WELCOME_DENIED,				/* token not known */
+	WELCOME_UNAVAILABLE,		/* nobody to ask */
+	WELCOME_NO_MAPPING			/* no mapping of that name */
+} Welcome;
+
+/* One frame that is durably decided. */
+typedef struct AckFrame
+{
+	uint32_t	tag;			/* from decode() */
+	uint16_t	open;			/* the core's: records still undecided, 0 here */
+	uint16_t	records;		/* emitted for it (saturated) */
+} AckFrame;
+
+typedef struct AckRejection
+{
+	uint64_t	seq;			/* frame */
+	char		code[24];
+	char		field[68];		/* "" when none */
+} AckRejection;
+
+/* Frames from..upto, all decided, nothing before them undecided. */
+typedef struct Ack
+{
+	uint64_t	from;			/* frames are counted from 1 */
+	uint64_t	upto;
+	const AckFrame *frames;		/* upto - from + 1 of them */
+	size_t		nrejected;
+	const AckRejection *rejected;	/* ordered by seq */
+} Ack;
+
+struct Service;
+struct ListenerConfig;
+struct event_base;
+
+typedef struct Adapter
+{
+	const char *name;
+	const char *help;
+
+	/* --- stream adapters --- */
+	size_t		session_size;	/* bytes of Session.state */
+	FrameStatus (*frame) (Session *session, const char *data, size_t len, Frame *out)
+				__attribute__((warn_unused_result));
+	DecodeStatus (*decode) (Session *session, const Frame *frame, Decoded *out)
+				__attribute__((warn_unused_result));
+	void		(*welcome) (Session *session, Welcome welcome, Buf *out);
+	void		(*ack) (Session *session, const Ack *ack, Buf *out);
+	/* What to write before a close for that reason (static text); may be NULL. */
+	void		(*farewell) (Session *session, const char *reason, Buf *out);
+	bool		datagrams;		/* frame() sees whole datagrams too (UDP) */
+
+	/* --- adapters that bring their own server (http): only this --- */
+	const struct Service *service;
+} Adapter;
+
+/*
+ * A service gets a bound, listening, non-blocking socket, which it owns from
+ * then on, and does the rest itself with auth.h, sink.h, stats.h and config.h.
+ */
+typedef struct Service
+{
+	/* config stays valid, and its tls is replaced in place by a reload. */
+	void	   *(*start) (struct event_base *base, int fd, const struct ListenerConfig *config);
+	/* Drain: accept nothing more, answer what has begun. */
+	void		(*drain) (void *service);
+	/* Requests not yet answered. */
+	size_t		(*busy) (void *service);
+	void		(*stop) (void *service);
+} Service;
+
+/* NULL when there is none of that name. */
+extern const Adapter *adapter_find(const char *name);
+extern const Adapter *const adapters[];	/* NULL ends it */
+
+#endif							/* SHIM_ADAPTER_H */

@@ -1,0 +1,37 @@
+/*
+ * auth.h
+ *	  Who may send: token -> source, asked of the database, cached.
+ */
+#ifndef SHIM_AUTH_H
+#define SHIM_AUTH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct event_base;
+
+#define AUTH_TOKEN_MAX 256		/* bytes */
+
+typedef enum AuthStatus
+{
+	AUTH_OK,
+	AUTH_DENIED,				/* the database does not know the token */
+	AUTH_UNAVAILABLE,			/* the database is away, or too many are waiting */
+	AUTH_PENDING				/* done() will be called */
+} AuthStatus;
+
+typedef struct AuthRequest AuthRequest;
+typedef void (*AuthDone) (void *arg, AuthStatus status, int32_t source_id);
+
+/*
+ * Answers at once from the cache (source_id set when AUTH_OK), or AUTH_PENDING
+ * with *request set; then done() is called later, never from within this call,
+ * unless auth_cancel comes first.
+ */
+extern AuthStatus auth_check(const char *token, size_t len, int32_t *source_id,
+							 AuthDone done, void *arg, AuthRequest **request)
+			__attribute__((warn_unused_result));
+extern void auth_cancel(AuthRequest *request);
+
+#endif							/* SHIM_AUTH_H */

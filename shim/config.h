@@ -1,0 +1,104 @@
+/*
+ * config.h
+ *	  The settings: one table reads them, checks them, shows them and reloads
+ *	  them.  docs/config.md has a heading for each row of it.
+ */
+#ifndef SHIM_CONFIG_H
+#define SHIM_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tls.h"
+
+#define CONFIG_LISTENERS_MAX 64
+#define CONFIG_ERROR_MAX 512
+
+struct Adapter;
+struct Mapping;
+
+typedef struct ListenerConfig
+{
+	char	   *adapter_name;
+	char	   *address;		/* host:port, [v6]:port */
+	char	   *mapping_name;	/* of peers that name none; NULL: the default */
+	char	   *tls_certificate;	/* NULL: no TLS */
+	char	   *tls_key;
+	const struct Adapter *adapter;
+	TlsContext *tls;			/* NULL: no TLS */
+} ListenerConfig;
+
+typedef struct NamedMapping
+{
+	char	   *name;
+	struct Mapping *mapping;
+} NamedMapping;
+
+typedef struct Config
+{
+	char	   *database;
+	int64_t		connections;
+	int64_t		batch_rows;
+	int64_t		batch_milliseconds;
+	int64_t		queue_high_bytes;
+	int64_t		queue_low_bytes;
+	int64_t		commit_seconds;
+	int64_t		tick_seconds;
+	int64_t		auth_cache_seconds;
+	int64_t		auth_cache_entries;
+	int64_t		auth_waiting;
+	int64_t		limit_connections;
+	int64_t		limit_connections_per_address;
+	int64_t		limit_frame_bytes;
+	int64_t		limit_first_frame_bytes;
+	int64_t		limit_input_bytes;
+	int64_t		limit_output_bytes;
+	int64_t		limit_read_bytes;
+	int64_t		limit_auth_seconds;
+	int64_t		limit_idle_seconds;
+	int64_t		limit_write_seconds;
+	int64_t		http_body_bytes;
+	int64_t		http_header_bytes;
+	int64_t		http_connections;
+	int64_t		http_idle_seconds;
+	int64_t		http_commit_seconds;
+	int64_t		log_level;		/* a LogLevel */
+	int64_t		log_lines_per_second;
+	int64_t		drain_seconds;
+	ListenerConfig *listeners;
+	size_t		nlisteners;
+	NamedMapping *mappings;
+	size_t		nmappings;
+} Config;
+
+/* The settings in force; never NULL after main has read them. */
+extern const Config *cf;
+
+/* NULL with a message, which names the setting, in err. */
+extern Config *config_parse(const char *text, size_t len, char *err, size_t errlen);
+extern Config *config_read(const char *path, char *err, size_t errlen);
+extern void config_free(Config *config);
+
+/*
+ * Takes over from next what may change while running and frees the rest.
+ * Logs what changed, and warns of what only a restart can change.
+ */
+extern void config_reload(Config *next);
+
+/* Makes it the one in force, at the start. */
+extern void config_set(Config *config);
+
+/*
+ * The mapping of that name, the default one for NULL or "default"; NULL when
+ * there is none.  A reload frees mappings: keep the name, not the pointer,
+ * past one turn of the event loop (config_generation tells).
+ */
+extern const struct Mapping *config_mapping(const char *name);
+extern unsigned config_generation(void);
+
+/* One line for each setting: --help; headings only: the check of the document. */
+extern void config_print_help(void);
+extern void config_print_names(void);
+
+#endif							/* SHIM_CONFIG_H */

@@ -1,0 +1,121 @@
+/*
+ * stats.h
+ *	  Counters, gauges and histograms of the daemon, and their Prometheus text.
+ *
+ * A new metric is an enum value here and a row of the table in stats.c.
+ */
+#ifndef SHIM_STATS_H
+#define SHIM_STATS_H
+
+#include <stdint.h>
+
+struct evbuffer;
+
+typedef enum StatCounter
+{
+	/* connections of stream adapters */
+	STAT_ACCEPTED,				/* connections accepted */
+	STAT_ACCEPT_FAILED,			/* accept() failed, listening was paused */
+	STAT_REFUSED_TOTAL,			/* turned away: too many connections */
+	STAT_REFUSED_ADDRESS,		/* turned away: too many of this address */
+	STAT_BYTES_IN,
+	STAT_BYTES_OUT,
+	STAT_FRAMES,				/* whole frames, lines for json */
+	STAT_FRAMES_SKIPPED,		/* noise between frames */
+	STAT_ACKS,					/* acknowledgements written */
+	STAT_PAUSES_SINK,			/* reading stopped: sink above its high mark */
+	STAT_PAUSES_OUTPUT,			/* reading stopped: peer does not read */
+	STAT_BUDGET_ENDED,			/* a connection used up its turn and had to yield */
+	/* records */
+	STAT_RECORDS,				/* handed to the sink */
+	STAT_RECORDS_ACCEPTED,
+	STAT_RECORDS_REPEATED,
+	STAT_RECORDS_REJECTED,
+	STAT_RECORDS_LATE,
+	/* sink */
+	STAT_BATCHES,				/* committed */
+	STAT_BATCHES_RETRIED,		/* sent again after an error or a lost connection */
+	STAT_BATCHES_SPLIT,			/* halved to find a row that the server refuses */
+	STAT_ROWS_SALVAGED,			/* such rows, sent to quarantine as malformed */
+	STAT_ROWS_STUCK,			/* tries of a row that not even quarantine takes */
+	STAT_CONNECTS,				/* database connections that came up */
+	STAT_CONNECTION_LOST,		/* or could not be made */
+	STAT_ORPHANS,				/* rows decided after their owner had gone */
+	/* authentication */
+	STAT_AUTH_OK,
+	STAT_AUTH_DENIED,
+	STAT_AUTH_CACHED,			/* answered without the database */
+	STAT_AUTH_UNAVAILABLE,		/* no answer: database away or too many waiting */
+	/* clock */
+	STAT_TICKS,
+	STAT_TICKS_FAILED,
+	/* configuration */
+	STAT_RELOADS,
+	STAT_RELOADS_FAILED,
+	/* http */
+	STAT_HTTP_200,
+	STAT_HTTP_400,
+	STAT_HTTP_401,
+	STAT_HTTP_404,
+	STAT_HTTP_405,
+	STAT_HTTP_413,
+	STAT_HTTP_429,
+	STAT_HTTP_503,
+	STAT_HTTP_OTHER,
+	STAT_LOG_SUPPRESSED,
+	STAT_COUNTERS
+} StatCounter;
+
+typedef enum StatGauge
+{
+	GAUGE_DATABASE_UP,			/* sink connections that are up */
+	GAUGE_DATABASE_CONNECTIONS, /* configured */
+	GAUGE_QUEUE_ROWS,			/* not yet committed */
+	GAUGE_QUEUE_BYTES,
+	GAUGE_INPUT_BYTES,			/* unfinished frames */
+	GAUGE_OUTPUT_BYTES,			/* answers not yet read by peers */
+	GAUGE_HTTP_REQUESTS,		/* being served */
+	GAUGE_START_TIME,			/* Unix seconds */
+	STAT_GAUGES
+} StatGauge;
+
+typedef enum StatHistogram
+{
+	HISTOGRAM_COMMIT_SECONDS,	/* from sending a batch to its commit */
+	HISTOGRAM_BATCH_ROWS,
+	STAT_HISTOGRAMS
+} StatHistogram;
+
+extern uint64_t stats_counters[STAT_COUNTERS];
+extern double stats_gauges[STAT_GAUGES];
+
+static inline void
+stats_add(StatCounter counter, uint64_t n)
+{
+	stats_counters[counter] += n;
+}
+
+static inline void
+stats_inc(StatCounter counter)
+{
+	stats_counters[counter]++;
+}
+
+static inline void
+stats_gauge_set(StatGauge gauge, double value)
+{
+	stats_gauges[gauge] = value;
+}
+
+static inline void
+stats_gauge_add(StatGauge gauge, double delta)
+{
+	stats_gauges[gauge] += delta;
+}
+
+extern void stats_observe(StatHistogram histogram, double value);
+
+/* Everything in Prometheus text format, version 0.0.4. */
+extern void stats_write_prometheus(struct evbuffer *out);
+
+#endif							/* SHIM_STATS_H */
