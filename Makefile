@@ -10,7 +10,7 @@ EXTENSION = control/fleet
 EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" control/fleet.control)
 MODULE_big = fleet
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard extension/*.c extension/*/*.c)))
-HEADERS_ALL = $(wildcard extension/*.h extension/*/*.h)
+FLEET_HEADERS = $(wildcard extension/*.h extension/*/*.h)
 SQL_PIECES = $(sort $(wildcard sql/[0-9]*.sql))
 INSTALL_SCRIPT = build/fleet--$(EXTVERSION).sql
 DATA_built = $(INSTALL_SCRIPT)
@@ -26,7 +26,7 @@ override with_llvm = no
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
-$(OBJS): $(HEADERS_ALL)
+$(OBJS): $(FLEET_HEADERS)
 
 $(INSTALL_SCRIPT): $(SQL_PIECES) control/fleet.control
 	@mkdir -p build
