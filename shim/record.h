@@ -17,6 +17,7 @@
 #define RECORD_TEXT_MAX 4096	/* bytes of a text signal, as in the extension */
 #define RECORD_SIGNALS_SIZE 60000	/* bytes of all signals, below the extension's */
 #define RECORD_DEVICE_MAX 128	/* bytes of a device's identity */
+#define RECORD_DEFECT_MAX 96		/* bytes of "code:field" */
 #define RECORD_SCRATCH 65536
 
 typedef struct Str
@@ -62,6 +63,7 @@ typedef struct Record
 	/* private */
 	uint32_t	signals_size;	/* bytes they will take */
 	uint32_t	scratch_used;
+	char		defect_text[RECORD_DEFECT_MAX];
 	char		scratch[RECORD_SCRATCH];
 } Record;
 
@@ -85,7 +87,10 @@ extern bool record_add_boolean(Record *record, Str name, bool value) __attribute
 extern bool record_add_number(Record *record, Str name, double value) __attribute__((warn_unused_result));
 extern bool record_add_text(Record *record, Str name, Str value) __attribute__((warn_unused_result));
 
-/* Sets the defect "code:field", unless there is one already: the first counts. */
+/*
+ * Sets the defect "code:field", or "code" for an empty field, unless there is
+ * one already: the first counts.  The code is a literal of at most 31 bytes.
+ */
 extern void record_set_defect(Record *record, const char *code, Str field);
 
 #endif							/* SHIM_RECORD_H */
