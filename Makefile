@@ -12,8 +12,8 @@ MODULE_big = fleet
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard extension/*.c extension/*/*.c)))
 FLEET_HEADERS = $(wildcard extension/*.h extension/*/*.h)
 SQL_PIECES = $(sort $(wildcard sql/[0-9]*.sql))
-INSTALL_SCRIPT = build/fleet--$(EXTVERSION).sql
-DATA_built = $(INSTALL_SCRIPT)
+FULL_SCRIPT = build/fleet--$(EXTVERSION).sql
+DATA_built = $(FULL_SCRIPT)
 DATA = $(wildcard sql/updates/fleet--*--*.sql)
 PG_CPPFLAGS = -Iextension -DFLEET_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-clobbered
@@ -28,7 +28,7 @@ include $(PGXS)
 
 $(OBJS): $(FLEET_HEADERS)
 
-$(INSTALL_SCRIPT): $(SQL_PIECES) control/fleet.control
+$(FULL_SCRIPT): $(SQL_PIECES) control/fleet.control
 	@mkdir -p build
 	cat $(SQL_PIECES) > $@
 
