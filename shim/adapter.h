@@ -155,4 +155,7 @@ typedef struct Service
 extern const Adapter *adapter_find(const char *name);
 extern const Adapter *const adapters[];	/* NULL ends it */
 
+extern const Adapter adapter_json;	/* adapters/json.c */
+extern const Adapter adapter_http;	/* adapters/http.c */
+
 #endif							/* SHIM_ADAPTER_H */

@@ -34,4 +34,8 @@ extern AuthStatus auth_check(const char *token, size_t len, int32_t *source_id,
 			__attribute__((warn_unused_result));
 extern void auth_cancel(AuthRequest *request);
 
+/* --- for main.c --- */
+extern bool auth_start(struct event_base *base);
+extern void auth_stop(void);
+
 #endif							/* SHIM_AUTH_H */

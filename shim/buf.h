@@ -58,14 +58,19 @@ extern bool buf_printf(Buf *b, const char *format,...) __attribute__((format(pri
 /* A JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
 extern bool buf_add_json(Buf *b, const char *text, size_t n) __attribute__((warn_unused_result));
 
+/* Is it UTF-8 without a zero byte, as the database wants it? */
+extern bool buf_valid_utf8(const char *text, size_t n);
+
 /* The first n bytes were read. */
 extern void buf_consume(Buf *b, size_t n);
 
 /* Empties it and gives its memory back. */
 extern void buf_release(Buf *b);
 
-/* Bytes that all buffers hold now, and frees what the free lists keep. */
+/* Bytes that all buffers hold now. */
 extern size_t buf_memory(void);
+
+/* Frees what the free lists keep. */
 extern void buf_trim(void);
 
 #endif							/* SHIM_BUF_H */

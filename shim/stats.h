@@ -26,6 +26,23 @@ typedef enum StatCounter
 	STAT_PAUSES_SINK,			/* reading stopped: sink above its high mark */
 	STAT_PAUSES_OUTPUT,			/* reading stopped: peer does not read */
 	STAT_BUDGET_ENDED,			/* a connection used up its turn and had to yield */
+	STAT_FRAMES_CUT,			/* the peer ended in the middle of a frame */
+	/* why connections were closed; conn_close takes one of these */
+	STAT_CLOSED_EOF,			/* the peer ended, all was answered */
+	STAT_CLOSED_ERROR,			/* the socket failed */
+	STAT_CLOSED_TLS,			/* the handshake failed */
+	STAT_CLOSED_AUTH_TIMEOUT,
+	STAT_CLOSED_DENIED,			/* token unknown */
+	STAT_CLOSED_UNAVAILABLE,	/* nobody to ask about the token */
+	STAT_CLOSED_MAPPING,		/* no such mapping */
+	STAT_CLOSED_PROTOCOL,		/* the adapter could not follow */
+	STAT_CLOSED_FRAME_TOO_LONG,
+	STAT_CLOSED_IDLE,
+	STAT_CLOSED_WRITE_TIMEOUT,	/* the peer does not read its answers */
+	STAT_CLOSED_INPUT_MEMORY,	/* unfinished frames hold too much memory */
+	STAT_CLOSED_OVERLOAD,		/* the sink's hard limit */
+	STAT_CLOSED_NO_MEMORY,
+	STAT_CLOSED_SHUTDOWN,
 	/* records */
 	STAT_RECORDS,				/* handed to the sink */
 	STAT_RECORDS_ACCEPTED,
@@ -68,6 +85,16 @@ typedef enum StatCounter
 
 typedef enum StatGauge
 {
+	/* connections by state, in the order of ConnState from CONN_TLS on */
+	GAUGE_CONN_TLS,
+	GAUGE_CONN_HELLO,
+	GAUGE_CONN_CHECKING,
+	GAUGE_CONN_OPEN,
+	GAUGE_CONN_WAITING,
+	GAUGE_CONN_STUFFED,
+	GAUGE_CONN_DRAINING,
+	GAUGE_CONN_CLOSING,
+	GAUGE_CONN_LINGERING,
 	GAUGE_DATABASE_UP,			/* sink connections that are up */
 	GAUGE_DATABASE_CONNECTIONS, /* configured */
 	GAUGE_QUEUE_ROWS,			/* not yet committed */
@@ -112,6 +139,9 @@ stats_gauge_add(StatGauge gauge, double delta)
 {
 	stats_gauges[gauge] += delta;
 }
+
+/* The label of a counter that is one of several of its family, else "". */
+extern const char *stats_label(StatCounter counter);
 
 extern void stats_observe(StatHistogram histogram, double value);
 

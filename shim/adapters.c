@@ -1,0 +1,21 @@
+/*
+ * adapters.c
+ *	  The protocols that fleetd speaks.
+ */
+#include "adapter.h"
+
+#include <string.h>
+
+const Adapter *const adapters[] = {
+	&adapter_json,
+	NULL
+};
+
+const Adapter *
+adapter_find(const char *name)
+{
+	for (size_t i = 0; adapters[i] != NULL; i++)
+		if (strcmp(adapters[i]->name, name) == 0)
+			return adapters[i];
+	return NULL;
+}

@@ -1,0 +1,171 @@
+/*
+ * json.c
+ *	  JSON documents, one per line; docs/json-lines.md has the protocol.
+ */
+#include <json-c/json.h>
+#include <string.h>
+
+#include "adapter.h"
+#include "json_decode.h"
+
+/* A line ends with "\n"; "\r\n" does as well. */
+static FrameStatus
+json_frame(Session *session, const char *data, size_t len, Frame *out)
+{
+	const char *end = memchr(data, '\n', len);
+
+	(void) session;
+	if (end == NULL)
+		return FRAME_MORE;
+	out->length = (size_t) (end - data) + 1;
+	return FRAME_READY;
+}
+
+static void
+answer(Buf *out, const char *member, const char *value)
+{
+	if (!buf_printf(out, "{\"%s\":\"%s\"}\n", member, value))
+		buf_release(out);
+}
+
+/* Copies a string member; false when it is too long or no string. */
+static bool
+take_string(struct json_object *object, const char *name, char *out, size_t size)
+{
+	struct json_object *value;
+	size_t		n;
+
+	out[0] = '\0';
+	if (!json_object_object_get_ex(object, name, &value))
+		return true;
+	if (!json_object_is_type(value, json_type_string))
+		return false;
+	n = (size_t) json_object_get_string_len(value);
+	if (n >= size || memchr(json_object_get_string(value), '\0', n) != NULL)
+		return false;
+	memcpy(out, json_object_get_string(value), n + 1);
+	return true;
+}
+
+/* {"auth":"TOKEN"}, and perhaps "mapping":"NAME". */
+static DecodeStatus
+json_hello(const char *line, size_t len, Decoded *out)
+{
+	struct json_tokener *tokener = json_tokener_new_ex(4);
+	struct json_object *object = NULL;
+	DecodeStatus status = DECODE_BAD;
+
+	if (tokener != NULL)
+		object = json_tokener_parse_ex(tokener, line, (int) len);
+	if (object != NULL && json_object_is_type(object, json_type_object) &&
+		take_string(object, "auth", out->token, sizeof(out->token)) &&
+		take_string(object, "mapping", out->mapping, sizeof(out->mapping)) &&
+		out->token[0] != '\0')
+		status = DECODE_HELLO;
+	if (status == DECODE_BAD)
+	{
+		out->reason = "first line is no authentication";
+		answer(out->reply, "error", "the first line must be {\\\"auth\\\":\\\"TOKEN\\\"}");
+	}
+	json_object_put(object);
+	if (tokener != NULL)
+		json_tokener_free(tokener);
+	return status;
+}
+
+static DecodeStatus
+json_document(Session *session, const Frame *frame, Decoded *out)
+{
+	const char *line = frame->data;
+	size_t		len = frame->length - 1;
+
+	if (len > 0 && line[len - 1] == '\r')
+		len--;
+	if (len == 0)
+		return DECODE_IGNORED;
+	if (!session->authenticated)
+		return json_hello(line, len, out);
+	json_decode(session->mapping, line, len, out->record);
+	out->record->received_at_us = session->now_us;
+	out->emit(out->emit_arg, out->record);
+	return DECODE_OK;
+}
+
+static void
+json_welcome(Session *session, Welcome welcome, Buf *out)
+{
+	(void) session;
+	switch (welcome)
+	{
+		case WELCOME_OK:
+			answer(out, "auth", "ok");
+			break;
+		case WELCOME_DENIED:
+			answer(out, "error", "token unknown");
+			break;
+		case WELCOME_UNAVAILABLE:
+			answer(out, "error", "database unavailable");
+			break;
+		case WELCOME_NO_MAPPING:
+			answer(out, "error", "mapping unknown");
+			break;
+	}
+}
+
+static void
+json_ack(Session *session, const Ack *ack, Buf *out)
+{
+	bool		ok = buf_printf(out, "{\"ack\":%llu", (unsigned long long) ack->upto);
+
+	(void) session;
+	for (size_t i = 0; ok && i < ack->nrejected; i++)
+	{
+		const AckRejection *rejection = &ack->rejected[i];
+
+		ok = buf_printf(out, "%s{\"line\":%llu,\"code\":", i == 0 ? ",\"rejected\":[" : ",",
+						(unsigned long long) rejection->seq) &&
+			buf_add_json(out, rejection->code, strlen(rejection->code));
+		if (ok && rejection->field[0] != '\0')
+			ok = buf_add(out, ",\"field\":", 9) &&
+				buf_add_json(out, rejection->field, strlen(rejection->field));
+		ok = ok && buf_add(out, "}", 1);
+	}
+	if (ok && ack->nrejected > 0)
+		ok = buf_add(out, "]", 1);
+	if (!ok || !buf_add(out, "}\n", 2))
+		buf_release(out);
+}
+
+/* Other reasons have been told already, or need no words. */
+static void
+json_farewell(Session *session, const char *reason, Buf *out)
+{
+	static const struct
+	{
+		const char *reason;
+		const char *text;
+	}			texts[] = {
+		{"auth_timeout", "no authentication in time"},
+		{"frame_too_long", "line too long"},
+		{"idle", "idle for too long"},
+		{"input_memory", "too much unfinished input"},
+		{"overload", "overloaded, come back later"},
+		{"connections", "too many connections"},
+		{"connections_per_address", "too many connections of this address"}
+	};
+
+	(void) session;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (strcmp(texts[i].reason, reason) == 0)
+			answer(out, "error", texts[i].text);
+}
+
+const Adapter adapter_json = {
+	.name = "json",
+	.help = "JSON documents, one per line",
+	.frame = json_frame,
+	.decode = json_document,
+	.welcome = json_welcome,
+	.ack = json_ack,
+	.farewell = json_farewell
+};

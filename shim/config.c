@@ -1,0 +1,686 @@
+/*
+ * config.c
+ *	  The table of settings, and the JSON file that sets them.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "adapter.h"
+#include "log.h"
+#include "mapping.h"
+
+#define CONFIG_FILE_MAX ((size_t) 16 << 20)
+#define KiB 1024
+#define MiB (1024 * 1024)
+
+typedef enum SettingType
+{
+	SETTING_STRING,
+	SETTING_INTEGER,
+	SETTING_LEVEL,				/* of the log */
+	SETTING_LISTENERS,			/* list; each has the rows of listener_settings */
+	SETTING_MAPPINGS			/* name -> mapping */
+} SettingType;
+
+typedef struct Setting
+{
+	const char *name;			/* dotted path in the file */
+	SettingType type;
+	size_t		offset;			/* in Config, or in ListenerConfig */
+	int64_t		min;
+	int64_t		max;
+	const char *def;			/* default as text; NULL: must be set, or none */
+	bool		reloadable;
+	const char *help;
+} Setting;
+
+#define AT(member) offsetof(Config, member)
+#define HERE(member) offsetof(ListenerConfig, member)
+
+static const Setting settings[] = {
+	{"database", SETTING_STRING, AT(database), 0, 0, "", false,
+	"connection string of the database; empty: from libpq's environment"},
+	{"connections", SETTING_INTEGER, AT(connections), 1, 64, "2", false,
+	"database connections for batches"},
+	{"batch.rows", SETTING_INTEGER, AT(batch_rows), 1, 100000, "5000", true,
+	"rows after which a batch is sent"},
+	{"batch.milliseconds", SETTING_INTEGER, AT(batch_milliseconds), 1, 60000, "50", true,
+	"milliseconds after which a batch is sent"},
+	{"queue.high_bytes", SETTING_INTEGER, AT(queue_high_bytes), MiB, (int64_t) 64 << 30, "67108864", true,
+	"bytes of uncommitted rows above which reading stops"},
+	{"queue.low_bytes", SETTING_INTEGER, AT(queue_low_bytes), 0, (int64_t) 64 << 30, "33554432", true,
+	"bytes of uncommitted rows below which reading goes on"},
+	{"commit_seconds", SETTING_INTEGER, AT(commit_seconds), 0, 86400, "120", true,
+	"seconds for a batch to commit, then its connection is replaced; 0: no limit"},
+	{"tick_seconds", SETTING_INTEGER, AT(tick_seconds), 0, 3600, "1", true,
+	"seconds between calls of fleet.tick(); 0: never"},
+	{"auth.cache_seconds", SETTING_INTEGER, AT(auth_cache_seconds), 0, 86400, "60", true,
+	"seconds for which an answer about a token holds"},
+	{"auth.cache_entries", SETTING_INTEGER, AT(auth_cache_entries), 16, 1000000, "10000", true,
+	"tokens whose answer is remembered"},
+	{"auth.waiting", SETTING_INTEGER, AT(auth_waiting), 1, 1000000, "10000", true,
+	"peers that may wait for the database to check their token"},
+	{"limits.connections", SETTING_INTEGER, AT(limit_connections), 1, 1000000, "10000", true,
+	"connections of stream adapters at one time"},
+	{"limits.connections_per_address", SETTING_INTEGER, AT(limit_connections_per_address), 0, 1000000, "0", true,
+	"the same from one address; 0: no limit"},
+	{"limits.frame_bytes", SETTING_INTEGER, AT(limit_frame_bytes), 256, 16 * MiB, "65536", true,
+	"bytes in a frame: a line of json"},
+	{"limits.first_frame_bytes", SETTING_INTEGER, AT(limit_first_frame_bytes), 64, MiB, "1024", true,
+	"bytes in the frame that authenticates"},
+	{"limits.input_bytes", SETTING_INTEGER, AT(limit_input_bytes), MiB, (int64_t) 64 << 30, "67108864", true,
+	"memory for unfinished frames of all connections"},
+	{"limits.output_bytes", SETTING_INTEGER, AT(limit_output_bytes), 1024, 64 * MiB, "262144", true,
+	"unread answers of a connection at which reading from it stops"},
+	{"limits.read_bytes", SETTING_INTEGER, AT(limit_read_bytes), 4 * KiB, 16 * MiB, "131072", true,
+	"bytes read from a connection before the others have their turn"},
+	{"limits.auth_seconds", SETTING_INTEGER, AT(limit_auth_seconds), 1, 3600, "5", true,
+	"seconds for a connection to authenticate"},
+	{"limits.idle_seconds", SETTING_INTEGER, AT(limit_idle_seconds), 1, 7 * 86400, "900", true,
+	"seconds without a byte after which a connection is closed"},
+	{"limits.write_seconds", SETTING_INTEGER, AT(limit_write_seconds), 1, 3600, "30", true,
+	"seconds for a peer to read answers that wait for it"},
+	{"http.body_bytes", SETTING_INTEGER, AT(http_body_bytes), 1024, 256 * MiB, "8388608", true,
+	"bytes in a request's body, after decompression"},
+	{"http.header_bytes", SETTING_INTEGER, AT(http_header_bytes), 1024, MiB, "16384", true,
+	"bytes in a request's headers"},
+	{"http.connections", SETTING_INTEGER, AT(http_connections), 1, 100000, "1000", true,
+	"HTTP connections at one time, per listener"},
+	{"http.idle_seconds", SETTING_INTEGER, AT(http_idle_seconds), 1, 3600, "60", true,
+	"seconds without a byte after which an HTTP connection is closed"},
+	{"http.commit_seconds", SETTING_INTEGER, AT(http_commit_seconds), 1, 3600, "30", true,
+	"seconds for a request to commit before the answer is 503"},
+	{"log.level", SETTING_LEVEL, AT(log_level), 0, 0, "info", true,
+	"debug, info, warning or error"},
+	{"log.lines_per_second", SETTING_INTEGER, AT(log_lines_per_second), 0, 1000000, "200", true,
+	"log lines a second, for info and for warnings; 0: no limit"},
+	{"drain_seconds", SETTING_INTEGER, AT(drain_seconds), 1, 3600, "30", true,
+	"seconds for SIGTERM to commit what is in flight"},
+	{"listeners", SETTING_LISTENERS, AT(listeners), 0, 0, NULL, false,
+	"where to listen: a list of the following"},
+	{"mappings", SETTING_MAPPINGS, AT(mappings), 0, 0, NULL, true,
+	"how documents of other shapes are read: name -> mapping"},
+};
+
+static const Setting listener_settings[] = {
+	{"listeners[].adapter", SETTING_STRING, HERE(adapter_name), 0, 0, NULL, false,
+	"protocol: see --help"},
+	{"listeners[].address", SETTING_STRING, HERE(address), 0, 0, NULL, false,
+	"host:port, [address]:port or :port; port 0 takes a free one"},
+	{"listeners[].mapping", SETTING_STRING, HERE(mapping_name), 0, 0, NULL, true,
+	"mapping for peers that name none"},
+	{"listeners[].tls.certificate", SETTING_STRING, HERE(tls_certificate), 0, 0, NULL, true,
+	"PEM file of the certificate and its chain"},
+	{"listeners[].tls.key", SETTING_STRING, HERE(tls_key), 0, 0, NULL, true,
+	"PEM file of the private key"},
+};
+
+#define NSETTINGS (sizeof(settings) / sizeof(settings[0]))
+#define NLISTENER_SETTINGS (sizeof(listener_settings) / sizeof(listener_settings[0]))
+
+static const char *const level_names[] = {"debug", "info", "warning", "error"};
+
+/* A table and the struct that it fills. */
+typedef struct Table
+{
+	const Setting *rows;
+	size_t		nrows;
+	void	   *target;
+	Config	   *config;
+	char	   *err;
+	size_t		errlen;
+} Table;
+
+const Config *cf = NULL;
+static Config *current = NULL;
+static unsigned generation = 0;
+
+static bool read_object(Table *table, const char *path, struct json_object *object);
+
+static bool
+fail(Table *table, const char *path, const char *what)
+{
+	snprintf(table->err, table->errlen, "%s: %s", path, what);
+	return false;
+}
+
+static bool
+read_listeners(Table *table, const char *path, struct json_object *value)
+{
+	Config	   *config = table->config;
+	size_t		n;
+
+	if (!json_object_is_type(value, json_type_array))
+		return fail(table, path, "must be a list");
+	n = json_object_array_length(value);
+	if (n > CONFIG_LISTENERS_MAX)
+		return fail(table, path, "too many");
+	config->listeners = calloc(n ? n : 1, sizeof(ListenerConfig));
+	if (config->listeners == NULL)
+		return fail(table, path, "out of memory");
+	config->nlisteners = n;
+
+	for (size_t i = 0; i < n; i++)
+	{
+		ListenerConfig *listener = &config->listeners[i];
+		struct json_object *item = json_object_array_get_idx(value, i);
+		char		where[64];
+		char		reason[CONFIG_ERROR_MAX - 128];
+		Table		inner = *table;
+
+		snprintf(where, sizeof(where), "listeners[%zu]", i);
+		if (!json_object_is_type(item, json_type_object))
+			return fail(table, where, "must be an object");
+		inner.rows = listener_settings;
+		inner.nrows = NLISTENER_SETTINGS;
+		inner.target = listener;
+		if (!read_object(&inner, where, item))
+			return false;
+		if (listener->adapter_name == NULL)
+			return fail(table, where, "\"adapter\" is missing");
+		if (listener->address == NULL)
+			return fail(table, where, "\"address\" is missing");
+		listener->adapter = adapter_find(listener->adapter_name);
+		if (listener->adapter == NULL)
+		{
+			snprintf(reason, sizeof(reason), "no adapter is named \"%.64s\"", listener->adapter_name);
+			return fail(table, where, reason);
+		}
+		if ((listener->tls_certificate == NULL) != (listener->tls_key == NULL))
+			return fail(table, where, "tls needs both \"certificate\" and \"key\"");
+		if (listener->tls_certificate != NULL)
+		{
+			listener->tls = tls_context_new(listener->tls_certificate, listener->tls_key,
+											reason, sizeof(reason));
+			if (listener->tls == NULL)
+				return fail(table, where, reason);
+		}
+	}
+	return true;
+}
+
+static bool
+read_mappings(Table *table, const char *path, struct json_object *value)
+{
+	Config	   *config = table->config;
+
+	if (!json_object_is_type(value, json_type_object))
+		return fail(table, path, "must be an object");
+	config->mappings = calloc((size_t) json_object_object_length(value) + 1, sizeof(NamedMapping));
+	if (config->mappings == NULL)
+		return fail(table, path, "out of memory");
+	json_object_object_foreach(value, name, definition)
+	{
+		NamedMapping *named = &config->mappings[config->nmappings];
+		char		where[128];
+		char		reason[CONFIG_ERROR_MAX - 128];
+
+		snprintf(where, sizeof(where), "mappings.%.64s", name);
+		if (name[0] == '\0' || strlen(name) > ADAPTER_NAME_MAX || strcmp(name, "default") == 0)
+			return fail(table, where, "not a name for a mapping");
+		named->mapping = mapping_from_json(name, definition, reason, sizeof(reason));
+		if (named->mapping == NULL)
+			return fail(table, where, reason);
+		named->name = strdup(name);
+		config->nmappings++;
+		if (named->name == NULL)
+			return fail(table, where, "out of memory");
+	}
+	return true;
+}
+
+static bool
+read_value(Table *table, const Setting *setting, const char *path, struct json_object *value)
+{
+	char	   *at = (char *) table->target + setting->offset;
+	char		reason[160];
+
+	switch (setting->type)
+	{
+		case SETTING_STRING:
+			{
+				char	   *copy;
+
+				if (!json_object_is_type(value, json_type_string))
+					return fail(table, path, "must be a string");
+				if (strlen(json_object_get_string(value)) != (size_t) json_object_get_string_len(value))
+					return fail(table, path, "holds a zero byte");
+				copy = strdup(json_object_get_string(value));
+				if (copy == NULL)
+					return fail(table, path, "out of memory");
+				free(*(char **) at);
+				*(char **) at = copy;
+				return true;
+			}
+		case SETTING_INTEGER:
+			{
+				int64_t		number;
+
+				if (!json_object_is_type(value, json_type_int))
+					return fail(table, path, "must be a whole number");
+				number = json_object_get_int64(value);
+				if (number < setting->min || number > setting->max)
+				{
+					snprintf(reason, sizeof(reason), "must be from %lld to %lld",
+							 (long long) setting->min, (long long) setting->max);
+					return fail(table, path, reason);
+				}
+				*(int64_t *) at = number;
+				return true;
+			}
+		case SETTING_LEVEL:
+			if (json_object_is_type(value, json_type_string))
+				for (int i = 0; i < 4; i++)
+					if (strcmp(json_object_get_string(value), level_names[i]) == 0)
+					{
+						*(int64_t *) at = i;
+						return true;
+					}
+			return fail(table, path, "must be debug, info, warning or error");
+		case SETTING_LISTENERS:
+			return read_listeners(table, path, value);
+		case SETTING_MAPPINGS:
+			return read_mappings(table, path, value);
+	}
+	return fail(table, path, "unknown type");
+}
+
+/* A row's name below the table's own prefix: "tls.key" of "listeners[].tls.key". */
+static const char *
+local_name(const Setting *setting)
+{
+	const char *below = strstr(setting->name, "[].");
+
+	return below ? below + 3 : setting->name;
+}
+
+/*
+ * path is what the user sees; below it "prefix" is what rows are compared with.
+ */
+static bool
+read_members(Table *table, const char *path, const char *prefix, struct json_object *object)
+{
+	json_object_object_foreach(object, key, value)
+	{
+		char		name[160];
+		char		where[320];
+		bool		known = false;
+		size_t		n;
+
+		snprintf(name, sizeof(name), "%s%s%.64s", prefix, prefix[0] ? "." : "", key);
+		snprintf(where, sizeof(where), "%s%s%.64s", path, path[0] ? "." : "", key);
+		n = strlen(name);
+		for (size_t i = 0; i < table->nrows && !known; i++)
+		{
+			const char *row = local_name(&table->rows[i]);
+
+			if (strcmp(row, name) == 0)
+			{
+				if (!read_value(table, &table->rows[i], where, value))
+					return false;
+				known = true;
+			}
+			else if (strncmp(row, name, n) == 0 && row[n] == '.')
+			{
+				if (!json_object_is_type(value, json_type_object))
+					return fail(table, where, "must be an object");
+				if (!read_members(table, where, name, value))
+					return false;
+				known = true;
+			}
+		}
+		if (!known)
+			return fail(table, where, "unknown setting");
+	}
+	return true;
+}
+
+static bool
+read_object(Table *table, const char *path, struct json_object *object)
+{
+	return read_members(table, path, "", object);
+}
+
+static bool
+set_defaults(Table *table)
+{
+	for (size_t i = 0; i < table->nrows; i++)
+	{
+		const Setting *setting = &table->rows[i];
+		char	   *at = (char *) table->target + setting->offset;
+
+		if (setting->def == NULL)
+			continue;
+		switch (setting->type)
+		{
+			case SETTING_STRING:
+				*(char **) at = strdup(setting->def);
+				if (*(char **) at == NULL)
+					return fail(table, setting->name, "out of memory");
+				break;
+			case SETTING_INTEGER:
+				*(int64_t *) at = strtoll(setting->def, NULL, 10);
+				break;
+			case SETTING_LEVEL:
+				*(int64_t *) at = LOG_LEVEL_INFO;
+				break;
+			case SETTING_LISTENERS:
+			case SETTING_MAPPINGS:
+				break;
+		}
+	}
+	return true;
+}
+
+static const struct Mapping *
+find_mapping(const Config *config, const char *name)
+{
+	static const struct Mapping *standard = NULL;
+
+	if (name == NULL || strcmp(name, "default") == 0)
+	{
+		if (standard == NULL)
+			standard = mapping_default();
+		return standard;
+	}
+	for (size_t i = 0; i < config->nmappings; i++)
+		if (strcmp(config->mappings[i].name, name) == 0)
+			return config->mappings[i].mapping;
+	return NULL;
+}
+
+/* What no single row can check. */
+static bool
+check(Table *table)
+{
+	Config	   *config = table->config;
+
+	if (config->nlisteners == 0)
+		return fail(table, "listeners", "at least one is needed");
+	if (config->queue_low_bytes >= config->queue_high_bytes)
+		return fail(table, "queue.low_bytes", "must be less than queue.high_bytes");
+	if (config->limit_first_frame_bytes > config->limit_frame_bytes)
+		return fail(table, "limits.first_frame_bytes", "must not be more than limits.frame_bytes");
+	for (size_t i = 0; i < config->nlisteners; i++)
+		if (find_mapping(config, config->listeners[i].mapping_name) == NULL)
+		{
+			char		where[64];
+
+			snprintf(where, sizeof(where), "listeners[%zu].mapping", i);
+			return fail(table, where, "no mapping has that name");
+		}
+	return true;
+}
+
+Config *
+config_parse(const char *text, size_t len, char *err, size_t errlen)
+{
+	struct json_tokener *tokener = json_tokener_new();
+	struct json_object *object;
+	Config	   *config = calloc(1, sizeof(Config));
+	Table		table = {settings, NSETTINGS, config, config, err, errlen};
+
+	if (tokener == NULL || config == NULL || len > CONFIG_FILE_MAX)
+	{
+		snprintf(err, errlen, "%s", len > CONFIG_FILE_MAX ? "file is too long" : "out of memory");
+		if (tokener != NULL)
+			json_tokener_free(tokener);
+		free(config);
+		return NULL;
+	}
+
+	object = json_tokener_parse_ex(tokener, text, (int) len);
+	/* The tokener wants to see an end after a lone number or an open text. */
+	if (object == NULL && json_tokener_get_error(tokener) == json_tokener_continue)
+		object = json_tokener_parse_ex(tokener, "", -1);
+	if (object != NULL)
+		for (size_t i = json_tokener_get_parse_end(tokener); i < len; i++)
+			if (strchr(" \t\r\n", text[i]) == NULL)
+			{
+				json_object_put(object);
+				object = NULL;
+				break;
+			}
+	if (object == NULL || !json_object_is_type(object, json_type_object))
+	{
+		size_t		end = json_tokener_get_parse_end(tokener);
+		enum json_tokener_error code = json_tokener_get_error(tokener);
+		int			line = 1;
+
+		for (size_t i = 0; i < end && i < len; i++)
+			if (text[i] == '\n')
+				line++;
+		snprintf(err, errlen, "line %d: %s", line,
+				 object != NULL ? "the file must hold one JSON object" :
+				 code == json_tokener_success ? "text after the end of the JSON object" :
+				 code == json_tokener_continue ? "the JSON object does not end" :
+				 json_tokener_error_desc(code));
+		json_object_put(object);
+		json_tokener_free(tokener);
+		free(config);
+		return NULL;
+	}
+
+	if (!set_defaults(&table) || !read_object(&table, "", object) || !check(&table))
+	{
+		config_free(config);
+		config = NULL;
+	}
+	json_object_put(object);
+	json_tokener_free(tokener);
+	return config;
+}
+
+Config *
+config_read(const char *path, char *err, size_t errlen)
+{
+	FILE	   *file = fopen(path, "r");
+	Buf			text = {0};
+	Config	   *config = NULL;
+	size_t		n = 0;
+
+	if (file == NULL)
+	{
+		snprintf(err, errlen, "cannot open: %s", strerror(errno));
+		return NULL;
+	}
+	for (;;)
+	{
+		char	   *room = buf_reserve(&text, 65536);
+
+		if (room == NULL || (n = fread(room, 1, 65536, file)) == 0)
+			break;
+		buf_commit(&text, n);
+		if (buf_len(&text) > CONFIG_FILE_MAX)
+			break;
+	}
+	if (ferror(file))
+		snprintf(err, errlen, "cannot read: %s", strerror(errno));
+	else
+		config = config_parse(buf_len(&text) ? buf_data(&text) : "", buf_len(&text), err, errlen);
+	fclose(file);
+	buf_release(&text);
+	return config;
+}
+
+static void
+free_strings(const Setting *rows, size_t nrows, void *target)
+{
+	for (size_t i = 0; i < nrows; i++)
+		if (rows[i].type == SETTING_STRING)
+			free(*(char **) ((char *) target + rows[i].offset));
+}
+
+void
+config_free(Config *config)
+{
+	if (config == NULL)
+		return;
+	for (size_t i = 0; i < config->nlisteners; i++)
+	{
+		free_strings(listener_settings, NLISTENER_SETTINGS, &config->listeners[i]);
+		tls_context_free(config->listeners[i].tls);
+	}
+	for (size_t i = 0; i < config->nmappings; i++)
+	{
+		free(config->mappings[i].name);
+		mapping_free(config->mappings[i].mapping);
+	}
+	free(config->listeners);
+	free(config->mappings);
+	free_strings(settings, NSETTINGS, config);
+	free(config);
+}
+
+void
+config_set(Config *config)
+{
+	current = config;
+	cf = config;
+	generation++;
+}
+
+/* Does the row differ?  Its value moves over when it may. */
+static void
+take_over(const Setting *setting, char *old, char *new, bool *warned)
+{
+	bool		differs;
+
+	old += setting->offset;
+	new += setting->offset;
+	if (setting->type == SETTING_STRING)
+	{
+		const char *a = *(char **) old;
+		const char *b = *(char **) new;
+
+		differs = (a == NULL) != (b == NULL) || (a != NULL && strcmp(a, b) != 0);
+		if (differs && setting->reloadable)
+		{
+			char	   *swap = *(char **) old;
+
+			*(char **) old = *(char **) new;
+			*(char **) new = swap;
+		}
+	}
+	else
+	{
+		differs = *(int64_t *) old != *(int64_t *) new;
+		if (differs && setting->reloadable)
+			*(int64_t *) old = *(int64_t *) new;
+	}
+	if (!differs)
+		return;
+	if (setting->reloadable)
+		log_info("setting_changed", log_str("setting", setting->name));
+	else
+	{
+		log_warning("setting_needs_restart", log_str("setting", setting->name));
+		*warned = true;
+	}
+}
+
+void
+config_reload(Config *next)
+{
+	bool		warned = false;
+
+	for (size_t i = 0; i < NSETTINGS; i++)
+		if (settings[i].type != SETTING_LISTENERS && settings[i].type != SETTING_MAPPINGS)
+			take_over(&settings[i], (char *) current, (char *) next, &warned);
+
+	if (next->nlisteners != current->nlisteners)
+		log_warning("setting_needs_restart", log_str("setting", "listeners"));
+	for (size_t i = 0; i < current->nlisteners && i < next->nlisteners; i++)
+	{
+		ListenerConfig *old = &current->listeners[i];
+		ListenerConfig *new = &next->listeners[i];
+		TlsContext *swap = old->tls;
+
+		warned = false;
+		if ((old->tls == NULL) != (new->tls == NULL))
+		{
+			log_warning("setting_needs_restart", log_str("setting", "listeners[].tls"),
+						log_int("listener", (int64_t) i));
+			continue;
+		}
+		for (size_t j = 0; j < NLISTENER_SETTINGS; j++)
+			if (!listener_settings[j].reloadable)
+				take_over(&listener_settings[j], (char *) old, (char *) new, &warned);
+		if (warned)
+			continue;
+		for (size_t j = 0; j < NLISTENER_SETTINGS; j++)
+			if (listener_settings[j].reloadable)
+				take_over(&listener_settings[j], (char *) old, (char *) new, &warned);
+		/* Also when the names are the same: certificates are renewed in place. */
+		old->tls = new->tls;
+		new->tls = swap;
+	}
+
+	{
+		NamedMapping *mappings = current->mappings;
+		size_t		nmappings = current->nmappings;
+
+		current->mappings = next->mappings;
+		current->nmappings = next->nmappings;
+		next->mappings = mappings;
+		next->nmappings = nmappings;
+	}
+
+	/* A listener that kept its old mapping name may have lost the mapping. */
+	for (size_t i = 0; i < current->nlisteners; i++)
+		if (find_mapping(current, current->listeners[i].mapping_name) == NULL)
+			log_warning("mapping_gone", log_int("listener", (int64_t) i),
+						log_str("mapping", current->listeners[i].mapping_name));
+	generation++;
+	config_free(next);
+}
+
+const struct Mapping *
+config_mapping(const char *name)
+{
+	return find_mapping(cf, name);
+}
+
+unsigned
+config_generation(void)
+{
+	return generation;
+}
+
+static void
+print_help(const Setting *rows, size_t nrows)
+{
+	for (size_t i = 0; i < nrows; i++)
+	{
+		const char *def = rows[i].def;
+
+		printf("  %-32s %s", rows[i].name, rows[i].help);
+		if (def != NULL && def[0] != '\0')
+			printf(" (default %s%s)", def, rows[i].reloadable ? "" : "; needs a restart");
+		printf("\n");
+	}
+}
+
+void
+config_print_help(void)
+{
+	print_help(settings, NSETTINGS);
+	print_help(listener_settings, NLISTENER_SETTINGS);
+}
+
+void
+config_print_names(void)
+{
+	for (size_t i = 0; i < NSETTINGS; i++)
+		printf("%s\t%s\t%s\n", settings[i].name, settings[i].def ? settings[i].def : "",
+			   settings[i].reloadable ? "reload" : "restart");
+	for (size_t i = 0; i < NLISTENER_SETTINGS; i++)
+		printf("%s\t%s\t%s\n", listener_settings[i].name,
+			   listener_settings[i].def ? listener_settings[i].def : "",
+			   listener_settings[i].reloadable ? "reload" : "restart");
+}

@@ -1,0 +1,890 @@
+/*
+ * sink.c
+ *	  Lanes: each a database connection, the batch that fills, those that wait
+ *	  and the one in flight.
+ *
+ *	sink_submit -> open batch -> (rows or time) -> waiting -> flight -> outcomes
+ *
+ * A batch in flight is a stack of spans over its rows.  At first one span has
+ * them all.  When the server refuses a row's content, the span is halved until
+ * the guilty row stands alone; that row is then sent as malformed.  When the
+ * connection is lost or the server is unable, the same span is sent again: the
+ * pipeline knows repeats, so an unknown outcome does no harm.
+ */
+#include "sink.h"
+
+#include <event2/event.h>
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "batch.h"
+#include "clock.h"
+#include "config.h"
+#include "db.h"
+#include "log.h"
+#include "stats.h"
+
+#define COPY_PIECE ((size_t) 128 << 10) /* bytes handed to libpq at once */
+#define BATCH_BYTES_MAX ((size_t) 8 << 20)	/* a batch is sent when it has so much */
+#define SPANS_MAX 64			/* halving 2^32 rows leaves 33 */
+#define BATCHES_KEPT 8			/* empty ones, for the next */
+
+#define SINK_QUERY BATCH_COPY \
+	"; SELECT batch_id, accepted, repeated, late, rejected, refused, repeats FROM fleet.last_batch()"
+
+struct SinkOwner
+{
+	const SinkOwnerOps *ops;
+	void	   *arg;			/* NULL: gone, waits for its rows */
+	size_t		holds;			/* rows in flight, and being on a touched list */
+	SinkOwner  *next_touched;	/* itself: not on the list */
+};
+
+typedef struct BatchRow
+{
+	size_t		offset;			/* in the batch's data */
+	SinkOwner  *owner;
+	uint64_t	seq;
+} BatchRow;
+
+typedef struct Batch
+{
+	struct Batch *next;
+	Buf			data;
+	BatchRow   *rows;
+	size_t		nrows;
+	size_t		capacity;
+	int64_t		since_us;		/* when the first row came */
+} Batch;
+
+typedef enum SpanMode
+{
+	SPAN_ROWS,					/* as they are */
+	SPAN_SALVAGE,				/* one row, as malformed */
+	SPAN_SALVAGE_BARE			/* the same, without its device */
+} SpanMode;
+
+typedef struct Span
+{
+	size_t		from;
+	size_t		to;				/* past the last row */
+	SpanMode	mode;
+} Span;
+
+typedef enum LaneState
+{
+	LANE_AWAY,					/* no connection */
+	LANE_IDLE,
+	LANE_SENDING,				/* a span is in flight */
+	LANE_HELD					/* waits before it sends the span again */
+} LaneState;
+
+typedef struct Lane
+{
+	int			number;
+	LaneState	state;
+	Db		   *db;
+	Batch	   *open;			/* fills; NULL: none */
+	bool		open_due;		/* its time is over */
+	Batch	   *waiting;		/* closed, in order */
+	Batch	  **waiting_end;
+	Batch	   *flight;
+	Span		spans[SPANS_MAX];
+	size_t		nspans;			/* the last one is in flight */
+	struct event *due_timer;	/* of the open batch */
+	struct event *held_timer;	/* LANE_HELD: send again; LANE_SENDING: patience */
+	unsigned	failures;		/* of this span, in a row */
+	int64_t		sent_us;
+
+	/* the COPY that runs */
+	Buf			salvaged;		/* the row of a salvage span */
+	int			copy_step;		/* header, rows, trailer */
+	size_t		copy_at;
+	size_t		copy_end;
+
+	/* what the server said of it */
+	char		sqlstate[6];	/* "": no error */
+	PGresult   *answer;			/* of last_batch() */
+} Lane;
+
+/* Verdict of a row: one of the first two, or 2 + its index in refused. */
+#define ROW_ACCEPTED 0
+#define ROW_REPEATED 1
+#define ROW_REFUSED 2
+
+static struct event_base *base;
+static Lane *lanes;
+static size_t nlanes;
+static size_t lanes_up;
+static bool was_up;
+static bool draining;
+static bool full;
+static size_t queue_bytes;
+static size_t queue_rows;
+static Batch *free_batches;
+static size_t nfree_batches;
+static uint32_t *verdicts;		/* of the span being settled */
+static size_t verdicts_size;
+static struct
+{
+	void		(*ready) (void *arg);
+	void	   *arg;
+}			hooks[SINK_HOOKS_MAX];
+static size_t nhooks;
+
+static void lane_next(Lane *lane);
+
+/* --- owners --- */
+
+SinkOwner *
+sink_owner_new(const SinkOwnerOps *ops, void *arg)
+{
+	SinkOwner  *owner = malloc(sizeof(*owner));
+
+	if (owner == NULL)
+		return NULL;
+	owner->ops = ops;
+	owner->arg = arg;
+	owner->holds = 0;
+	owner->next_touched = owner;
+	return owner;
+}
+
+void
+sink_owner_free(SinkOwner *owner)
+{
+	owner->arg = NULL;
+	if (owner->holds == 0)
+		free(owner);
+}
+
+static void
+owner_release(SinkOwner *owner)
+{
+	if (--owner->holds == 0 && owner->arg == NULL)
+		free(owner);
+}
+
+/* --- the queue and its marks --- */
+
+static size_t
+hard_limit(void)
+{
+	return (size_t) (cf->queue_high_bytes + cf->queue_high_bytes / 4);
+}
+
+bool
+sink_full(void)
+{
+	return full;
+}
+
+size_t
+sink_room(void)
+{
+	size_t		limit = hard_limit();
+
+	return queue_bytes < limit ? limit - queue_bytes : 0;
+}
+
+bool
+sink_up(void)
+{
+	return lanes_up > 0;
+}
+
+bool
+sink_was_up(void)
+{
+	return was_up;
+}
+
+size_t
+sink_pending(void)
+{
+	return queue_rows;
+}
+
+void
+sink_on_ready(void (*ready) (void *arg), void *arg)
+{
+	if (nhooks == SINK_HOOKS_MAX)
+	{
+		log_fatal("too_many_sink_hooks");
+		abort();
+	}
+	hooks[nhooks].ready = ready;
+	hooks[nhooks++].arg = arg;
+}
+
+static void
+call_hooks(void)
+{
+	for (size_t i = 0; i < nhooks; i++)
+		hooks[i].ready(hooks[i].arg);
+}
+
+static void
+account(size_t rows, size_t bytes, bool added)
+{
+	if (added)
+	{
+		queue_rows += rows;
+		queue_bytes += bytes;
+	}
+	else
+	{
+		queue_rows -= rows;
+		queue_bytes -= bytes;
+	}
+	stats_gauge_set(GAUGE_QUEUE_ROWS, (double) queue_rows);
+	stats_gauge_set(GAUGE_QUEUE_BYTES, (double) queue_bytes);
+	if (queue_bytes > (size_t) cf->queue_high_bytes)
+		full = true;
+}
+
+/* --- batches --- */
+
+static Batch *
+batch_take(void)
+{
+	Batch	   *batch = free_batches;
+
+	if (batch != NULL)
+	{
+		free_batches = batch->next;
+		nfree_batches--;
+		batch->next = NULL;
+		return batch;
+	}
+	return calloc(1, sizeof(*batch));
+}
+
+static void
+batch_give(Batch *batch)
+{
+	buf_release(&batch->data);
+	batch->nrows = 0;
+	if (nfree_batches < BATCHES_KEPT && batch->capacity <= 2 * (size_t) cf->batch_rows)
+	{
+		batch->next = free_batches;
+		free_batches = batch;
+		nfree_batches++;
+		return;
+	}
+	free(batch->rows);
+	free(batch);
+}
+
+static size_t
+row_end(const Batch *batch, size_t row)
+{
+	return row + 1 < batch->nrows ? batch->rows[row + 1].offset : buf_len(&batch->data);
+}
+
+static bool
+batch_add(Batch *batch, SinkOwner *owner, uint64_t seq, int32_t source_id, const Record *record)
+{
+	size_t		offset = buf_len(&batch->data);
+
+	if (batch->nrows == batch->capacity)
+	{
+		size_t		capacity = batch->capacity ? batch->capacity * 2 : 256;
+		BatchRow   *rows = realloc(batch->rows, capacity * sizeof(*rows));
+
+		if (rows == NULL)
+			return false;
+		batch->rows = rows;
+		batch->capacity = capacity;
+	}
+	if (!batch_encode(&batch->data, source_id, clock_unix_us(), record))
+		return false;
+	batch->rows[batch->nrows].offset = offset;
+	batch->rows[batch->nrows].owner = owner;
+	batch->rows[batch->nrows].seq = seq;
+	batch->nrows++;
+	return true;
+}
+
+/* The open batch takes no more rows. */
+static void
+lane_close_batch(Lane *lane)
+{
+	event_del(lane->due_timer);
+	*lane->waiting_end = lane->open;
+	lane->waiting_end = &lane->open->next;
+	lane->open->next = NULL;
+	lane->open = NULL;
+	lane->open_due = false;
+}
+
+static uint32_t
+hash_device(int32_t source_id, Str device)
+{
+	uint32_t	h = 2166136261u ^ (uint32_t) source_id;
+
+	for (uint32_t i = 0; i < device.len; i++)
+		h = (h ^ (unsigned char) device.data[i]) * 16777619u;
+	/* FNV's low bits are weak, and they choose the lane. */
+	return h ^ (h >> 15);
+}
+
+SinkStatus
+sink_submit(SinkOwner *owner, uint64_t seq, int32_t source_id, const Record *record)
+{
+	Lane	   *lane = &lanes[hash_device(source_id, record->device) % nlanes];
+	Batch	   *batch;
+	size_t		before;
+
+	if (sink_room() == 0)
+		return SINK_FULL;
+	if (lane->open == NULL)
+	{
+		struct timeval tv = {cf->batch_milliseconds / 1000, (cf->batch_milliseconds % 1000) * 1000};
+
+		lane->open = batch_take();
+		if (lane->open == NULL)
+			return SINK_FULL;
+		lane->open->since_us = clock_us();
+		lane->open_due = draining;
+		if (!draining)
+			event_add(lane->due_timer, &tv);
+	}
+	batch = lane->open;
+	before = buf_len(&batch->data);
+	if (!batch_add(batch, owner, seq, source_id, record))
+		return SINK_FULL;
+	owner->holds++;
+	account(1, buf_len(&batch->data) - before + sizeof(BatchRow), true);
+	stats_inc(STAT_RECORDS);
+
+	if (batch->nrows >= (size_t) cf->batch_rows || buf_len(&batch->data) >= BATCH_BYTES_MAX)
+		lane_close_batch(lane);
+	if (lane->state == LANE_IDLE && (lane->open == NULL || lane->open_due))
+		lane_next(lane);
+	return SINK_OK;
+}
+
+/* --- sending --- */
+
+static void
+hold(Lane *lane)
+{
+	unsigned	ms = db_backoff_ms(lane->failures++);
+	struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
+
+	lane->state = LANE_HELD;
+	event_add(lane->held_timer, &tv);
+}
+
+static void
+send_span(Lane *lane)
+{
+	Span	   *span = &lane->spans[lane->nspans - 1];
+	Batch	   *batch = lane->flight;
+
+	buf_release(&lane->salvaged);
+	if (span->mode == SPAN_ROWS)
+	{
+		lane->copy_at = batch->rows[span->from].offset;
+		lane->copy_end = row_end(batch, span->to - 1);
+	}
+	else
+	{
+		size_t		at = batch->rows[span->from].offset;
+
+		if (!batch_salvage(&lane->salvaged, buf_data(&batch->data) + at,
+						   row_end(batch, span->from) - at, span->mode == SPAN_SALVAGE))
+		{
+			log_error("row_not_salvaged", log_int("lane", lane->number));
+			hold(lane);
+			return;
+		}
+		lane->copy_at = 0;
+		lane->copy_end = buf_len(&lane->salvaged);
+	}
+	lane->copy_step = 0;
+	lane->sqlstate[0] = '\0';
+	PQclear(lane->answer);
+	lane->answer = NULL;
+	lane->sent_us = clock_us();
+	lane->state = LANE_SENDING;
+	if (cf->commit_seconds > 0)
+	{
+		struct timeval tv = {cf->commit_seconds, 0};
+
+		event_add(lane->held_timer, &tv);
+	}
+	db_query(lane->db, SINK_QUERY);
+}
+
+/* The lane is idle: what is next? */
+static void
+lane_next(Lane *lane)
+{
+	if (lane->flight == NULL)
+	{
+		if (lane->waiting == NULL && lane->open != NULL && lane->open_due)
+			lane_close_batch(lane);
+		if (lane->waiting == NULL)
+			return;
+		lane->flight = lane->waiting;
+		lane->waiting = lane->flight->next;
+		if (lane->waiting == NULL)
+			lane->waiting_end = &lane->waiting;
+		lane->flight->next = NULL;
+		lane->spans[0] = (Span) {0, lane->flight->nrows, SPAN_ROWS};
+		lane->nspans = 1;
+		lane->failures = 0;
+	}
+	send_span(lane);
+}
+
+static bool
+on_copy(void *arg, const char **data, size_t *len)
+{
+	Lane	   *lane = arg;
+	Span	   *span = &lane->spans[lane->nspans - 1];
+
+	switch (lane->copy_step)
+	{
+		case 0:
+			lane->copy_step = 1;
+			*data = batch_header;
+			*len = BATCH_HEADER_SIZE;
+			return true;
+		case 1:
+			*data = (span->mode == SPAN_ROWS ? buf_data(&lane->flight->data)
+					 : buf_data(&lane->salvaged)) + lane->copy_at;
+			*len = lane->copy_end - lane->copy_at;
+			if (*len > COPY_PIECE)
+				*len = COPY_PIECE;
+			lane->copy_at += *len;
+			if (lane->copy_at == lane->copy_end)
+				lane->copy_step = 2;
+			return true;
+		case 2:
+			lane->copy_step = 3;
+			*data = batch_trailer;
+			*len = BATCH_TRAILER_SIZE;
+			return true;
+	}
+	return false;
+}
+
+/* --- what became of it --- */
+
+static void
+on_result(void *arg, const PGresult *result)
+{
+	Lane	   *lane = arg;
+	ExecStatusType status = PQresultStatus(result);
+
+	if (status == PGRES_TUPLES_OK)
+	{
+		PQclear(lane->answer);
+		lane->answer = PQcopyResult(result, PG_COPYRES_TUPLES | PG_COPYRES_ATTRS);
+	}
+	else if (status != PGRES_COMMAND_OK)
+	{
+		const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+		Span	   *span = &lane->spans[lane->nspans - 1];
+
+		snprintf(lane->sqlstate, sizeof(lane->sqlstate), "%s", sqlstate ? sqlstate : "XX000");
+		/* The detail and the context may hold what a device sent. */
+		log_warning("batch_refused", log_int("lane", lane->number),
+					log_str("sqlstate", lane->sqlstate),
+					log_str("message", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)),
+					log_int("rows", (int64_t) (span->to - span->from)));
+	}
+}
+
+/* Is it the content of a row, so that other rows can do better? */
+static bool
+blames_a_row(const char *sqlstate)
+{
+	return strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "23", 2) == 0 ||
+		strncmp(sqlstate, "54", 2) == 0 || strncmp(sqlstate, "P0", 2) == 0 ||
+		strcmp(sqlstate, "XX000") == 0;
+}
+
+static void
+span_failed(Lane *lane)
+{
+	Span	   *span = &lane->spans[lane->nspans - 1];
+
+	if (!blames_a_row(lane->sqlstate))
+	{
+		stats_inc(STAT_BATCHES_RETRIED);
+		hold(lane);
+		return;
+	}
+	lane->failures = 0;
+	if (span->to - span->from > 1)
+	{
+		size_t		middle = span->from + (span->to - span->from) / 2;
+		Span		front = {span->from, middle, SPAN_ROWS};
+
+		stats_inc(STAT_BATCHES_SPLIT);
+		span->from = middle;
+		lane->spans[lane->nspans++] = front;
+		send_span(lane);
+		return;
+	}
+	if (span->mode != SPAN_SALVAGE_BARE)
+	{
+		span->mode++;
+		send_span(lane);
+		return;
+	}
+	/* Nothing may disappear: it stays at the head of its lane, in sight. */
+	stats_inc(STAT_ROWS_STUCK);
+	log_error("row_stuck", log_int("lane", lane->number), log_str("sqlstate", lane->sqlstate));
+	lane->failures = 6;
+	hold(lane);
+}
+
+static uint64_t
+answer_number(const PGresult *answer, int column)
+{
+	return strtoull(PQgetvalue(answer, 0, column), NULL, 10);
+}
+
+/* Marks ordinals of an array such as {3,7}. */
+static void
+mark_repeats(const char *text, size_t nrows)
+{
+	while (*text != '\0')
+	{
+		char	   *end;
+		unsigned long long ordinal = strtoull(text, &end, 10);
+
+		if (end == text)
+		{
+			text++;
+			continue;
+		}
+		if (ordinal >= 1 && ordinal <= nrows)
+			verdicts[ordinal - 1] = ROW_REPEATED;
+		text = end;
+	}
+}
+
+static void
+mark_refused(struct json_object *refused, size_t nrows)
+{
+	size_t		n = json_object_array_length(refused);
+
+	for (size_t i = 0; i < n; i++)
+	{
+		struct json_object *item = json_object_array_get_idx(refused, i);
+		struct json_object *ordinal;
+
+		if (json_object_object_get_ex(item, "ordinal", &ordinal))
+		{
+			int64_t		at = json_object_get_int64(ordinal);
+
+			if (at >= 1 && (uint64_t) at <= nrows)
+				verdicts[at - 1] = ROW_REFUSED + (uint32_t) i;
+		}
+	}
+}
+
+static const char *
+member_text(struct json_object *item, const char *name)
+{
+	struct json_object *value;
+
+	if (!json_object_object_get_ex(item, name, &value) || value == NULL)
+		return "";
+	return json_object_get_string(value);
+}
+
+/* The span is committed: tells the owners of its rows. */
+static void
+settle_span(Lane *lane)
+{
+	Span		span = lane->spans[lane->nspans - 1];
+	Batch	   *batch = lane->flight;
+	size_t		nrows = span.to - span.from;
+	struct json_object *refused = NULL;
+	SinkOwner  *touched = NULL;
+	SinkOwner **touched_end = &touched;
+	size_t		bytes = 0;
+	uint64_t	counts[3] = {0, 0, 0};
+
+	if (verdicts_size < nrows)
+	{
+		uint32_t   *more = realloc(verdicts, nrows * sizeof(*verdicts));
+
+		if (more == NULL)
+		{
+			log_fatal("out_of_memory");
+			abort();
+		}
+		verdicts = more;
+		verdicts_size = nrows;
+	}
+	memset(verdicts, 0, nrows * sizeof(*verdicts));
+
+	if (lane->answer == NULL || PQntuples(lane->answer) != 1 || PQnfields(lane->answer) != 7)
+		log_error("answer_not_understood", log_int("lane", lane->number));
+	else
+	{
+		const char *text = PQgetvalue(lane->answer, 0, 5);
+
+		stats_add(STAT_RECORDS_LATE, answer_number(lane->answer, 3));
+		if (text[0] == '[' && text[1] != ']')
+			refused = json_tokener_parse(text);
+		mark_repeats(PQgetvalue(lane->answer, 0, 6), nrows);
+		if (refused != NULL && json_object_is_type(refused, json_type_array))
+			mark_refused(refused, nrows);
+	}
+
+	for (size_t i = 0; i < nrows; i++)
+	{
+		BatchRow   *row = &batch->rows[span.from + i];
+		SinkOwner  *owner = row->owner;
+		SinkOutcome outcome = {row->seq, SINK_ACCEPTED, "", ""};
+
+		if (verdicts[i] == ROW_REPEATED)
+			outcome.verdict = SINK_REPEATED;
+		else if (verdicts[i] >= ROW_REFUSED)
+		{
+			struct json_object *item = json_object_array_get_idx(refused, verdicts[i] - ROW_REFUSED);
+
+			outcome.verdict = SINK_REJECTED;
+			outcome.code = member_text(item, "code");
+			outcome.field = member_text(item, "field");
+		}
+		counts[outcome.verdict]++;
+		if (owner->arg == NULL)
+		{
+			stats_inc(STAT_ORPHANS);
+			owner_release(owner);
+			continue;
+		}
+		if (owner->next_touched == owner)
+		{
+			owner->next_touched = NULL;
+			owner->holds++;
+			*touched_end = owner;
+			touched_end = &owner->next_touched;
+		}
+		owner->ops->decided(owner->arg, &outcome);
+		owner_release(owner);
+	}
+	bytes = row_end(batch, span.to - 1) - batch->rows[span.from].offset + nrows * sizeof(BatchRow);
+	if (lane->answer != NULL && PQntuples(lane->answer) == 1 &&
+		(counts[0] != answer_number(lane->answer, 1) || counts[1] != answer_number(lane->answer, 2) ||
+		 counts[2] != answer_number(lane->answer, 4)))
+		log_error("counts_differ", log_int("lane", lane->number), log_int("rows", (int64_t) nrows),
+				  log_str("batch", PQgetvalue(lane->answer, 0, 0)));
+
+	stats_inc(STAT_BATCHES);
+	stats_add(STAT_RECORDS_ACCEPTED, counts[SINK_ACCEPTED]);
+	stats_add(STAT_RECORDS_REPEATED, counts[SINK_REPEATED]);
+	stats_add(STAT_RECORDS_REJECTED, counts[SINK_REJECTED]);
+	stats_observe(HISTOGRAM_COMMIT_SECONDS, (double) (clock_us() - lane->sent_us) / 1e6);
+	stats_observe(HISTOGRAM_BATCH_ROWS, (double) nrows);
+	if (span.mode != SPAN_ROWS)
+		stats_inc(STAT_ROWS_SALVAGED);
+	log_debug("batch_committed", log_int("lane", lane->number), log_int("rows", (int64_t) nrows),
+			  log_int("milliseconds", (clock_us() - lane->sent_us) / 1000));
+
+	json_object_put(refused);
+	PQclear(lane->answer);
+	lane->answer = NULL;
+	buf_release(&lane->salvaged);
+	lane->nspans--;
+	lane->failures = 0;
+	if (lane->nspans == 0)
+	{
+		batch_give(batch);
+		lane->flight = NULL;
+	}
+	account(nrows, bytes, false);
+
+	/* The next batch goes out before the answers are written. */
+	lane->state = LANE_IDLE;
+	lane_next(lane);
+
+	while (touched != NULL)
+	{
+		SinkOwner  *owner = touched;
+
+		touched = owner->next_touched;
+		owner->next_touched = owner;
+		if (owner->arg != NULL)
+			owner->ops->settled(owner->arg);
+		owner_release(owner);
+	}
+	if (full && queue_bytes < (size_t) cf->queue_low_bytes)
+	{
+		full = false;
+		call_hooks();
+	}
+}
+
+static void
+on_done(void *arg)
+{
+	Lane	   *lane = arg;
+
+	event_del(lane->held_timer);
+	if (lane->sqlstate[0] != '\0')
+		span_failed(lane);
+	else
+		settle_span(lane);
+}
+
+static void
+on_up(void *arg)
+{
+	Lane	   *lane = arg;
+
+	lanes_up++;
+	stats_gauge_set(GAUGE_DATABASE_UP, (double) lanes_up);
+	event_del(lane->held_timer);
+	lane->state = LANE_IDLE;
+	lane_next(lane);
+	if (!was_up)
+	{
+		was_up = true;
+		call_hooks();
+	}
+}
+
+static void
+on_lost(void *arg)
+{
+	Lane	   *lane = arg;
+
+	lanes_up--;
+	stats_gauge_set(GAUGE_DATABASE_UP, (double) lanes_up);
+	event_del(lane->held_timer);
+	/* What is in flight stays, and is sent again by on_up. */
+	if (lane->flight != NULL)
+		stats_inc(STAT_BATCHES_RETRIED);
+	lane->state = LANE_AWAY;
+}
+
+static void
+on_due(evutil_socket_t fd, short what, void *arg)
+{
+	Lane	   *lane = arg;
+
+	(void) fd;
+	(void) what;
+	lane->open_due = true;
+	if (lane->state == LANE_IDLE)
+		lane_next(lane);
+}
+
+static void
+on_held(evutil_socket_t fd, short what, void *arg)
+{
+	Lane	   *lane = arg;
+
+	(void) fd;
+	(void) what;
+	if (lane->state == LANE_HELD)
+	{
+		lane->state = LANE_IDLE;
+		lane_next(lane);
+	}
+	else if (lane->state == LANE_SENDING)
+		db_reset(lane->db, "no commit in time");
+}
+
+static const DbOps lane_ops = {
+	.up = on_up,.lost = on_lost,.result = on_result,.done = on_done,.copy = on_copy
+};
+
+bool
+sink_start(struct event_base *event_base)
+{
+	base = event_base;
+	nlanes = (size_t) cf->connections;
+	lanes = calloc(nlanes, sizeof(Lane));
+	if (lanes == NULL)
+		return false;
+	stats_gauge_set(GAUGE_DATABASE_CONNECTIONS, (double) nlanes);
+	for (size_t i = 0; i < nlanes; i++)
+	{
+		Lane	   *lane = &lanes[i];
+
+		lane->number = (int) i;
+		lane->state = LANE_AWAY;
+		lane->waiting_end = &lane->waiting;
+		lane->due_timer = evtimer_new(base, on_due, lane);
+		lane->held_timer = evtimer_new(base, on_held, lane);
+		lane->db = db_new(base, "sink", (int) i, &lane_ops, lane);
+		if (lane->due_timer == NULL || lane->held_timer == NULL || lane->db == NULL)
+			return false;
+	}
+	return true;
+}
+
+void
+sink_flush(void)
+{
+	draining = true;
+	for (size_t i = 0; i < nlanes; i++)
+	{
+		lanes[i].open_due = true;
+		if (lanes[i].state == LANE_IDLE)
+			lane_next(&lanes[i]);
+	}
+}
+
+static void
+batches_free(Batch *batch)
+{
+	while (batch != NULL)
+	{
+		Batch	   *next = batch->next;
+
+		for (size_t i = 0; i < batch->nrows; i++)
+			owner_release(batch->rows[i].owner);
+		buf_release(&batch->data);
+		free(batch->rows);
+		free(batch);
+		batch = next;
+	}
+}
+
+void
+sink_stop(void)
+{
+	for (size_t i = 0; i < nlanes; i++)
+	{
+		Lane	   *lane = &lanes[i];
+
+		event_free(lane->due_timer);
+		event_free(lane->held_timer);
+		db_free(lane->db);
+		PQclear(lane->answer);
+		buf_release(&lane->salvaged);
+		batches_free(lane->open);
+		batches_free(lane->waiting);
+		/* Rows of spans that were settled have let go of their owners. */
+		if (lane->flight != NULL)
+		{
+			size_t		settled = lane->spans[lane->nspans - 1].from;
+
+			lane->flight->nrows -= settled;
+			memmove(lane->flight->rows, lane->flight->rows + settled,
+					lane->flight->nrows * sizeof(BatchRow));
+			batches_free(lane->flight);
+		}
+	}
+	batches_free(free_batches);
+	free(lanes);
+	free(verdicts);
+	lanes = NULL;
+	nlanes = 0;
+	free_batches = NULL;
+	verdicts = NULL;
+}

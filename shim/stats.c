@@ -1,0 +1,187 @@
+/*
+ * stats.c
+ *	  The table of metrics and its Prometheus text.
+ */
+#include "stats.h"
+
+#include <event2/buffer.h>
+
+uint64_t	stats_counters[STAT_COUNTERS];
+double		stats_gauges[STAT_GAUGES];
+
+/* Rows of one family stand together; the first brings the help text. */
+typedef struct MetricRow
+{
+	const char *family;			/* after "fleetd_" */
+	const char *label;			/* label's name, NULL: none */
+	const char *value;			/* label's value */
+	const char *help;			/* NULL: as the row before */
+} MetricRow;
+
+static const MetricRow counter_rows[STAT_COUNTERS] = {
+	[STAT_ACCEPTED] = {"connections_accepted_total", NULL, NULL, "Connections accepted"},
+	[STAT_ACCEPT_FAILED] = {"accept_failures_total", NULL, NULL, "Failures of accept(), each of which paused listening"},
+	[STAT_REFUSED_TOTAL] = {"connections_refused_total", "reason", "connections", "Connections turned away at a limit"},
+	[STAT_REFUSED_ADDRESS] = {"connections_refused_total", "reason", "connections_per_address", NULL},
+	[STAT_BYTES_IN] = {"received_bytes_total", NULL, NULL, "Bytes read from peers, after TLS"},
+	[STAT_BYTES_OUT] = {"sent_bytes_total", NULL, NULL, "Bytes written to peers, before TLS"},
+	[STAT_FRAMES] = {"frames_total", NULL, NULL, "Whole frames read"},
+	[STAT_FRAMES_SKIPPED] = {"frames_skipped_total", NULL, NULL, "Pieces of noise dropped between frames"},
+	[STAT_ACKS] = {"acks_total", NULL, NULL, "Acknowledgements written"},
+	[STAT_PAUSES_SINK] = {"pauses_total", "reason", "sink", "Times that reading from a connection stopped"},
+	[STAT_PAUSES_OUTPUT] = {"pauses_total", "reason", "output", NULL},
+	[STAT_BUDGET_ENDED] = {"budget_ended_total", NULL, NULL, "Times that a connection used up its turn"},
+	[STAT_FRAMES_CUT] = {"frames_cut_total", NULL, NULL, "Unfinished frames dropped because the peer ended"},
+	[STAT_CLOSED_EOF] = {"connections_closed_total", "reason", "eof", "Connections closed"},
+	[STAT_CLOSED_ERROR] = {"connections_closed_total", "reason", "error", NULL},
+	[STAT_CLOSED_TLS] = {"connections_closed_total", "reason", "tls", NULL},
+	[STAT_CLOSED_AUTH_TIMEOUT] = {"connections_closed_total", "reason", "auth_timeout", NULL},
+	[STAT_CLOSED_DENIED] = {"connections_closed_total", "reason", "denied", NULL},
+	[STAT_CLOSED_UNAVAILABLE] = {"connections_closed_total", "reason", "unavailable", NULL},
+	[STAT_CLOSED_MAPPING] = {"connections_closed_total", "reason", "mapping", NULL},
+	[STAT_CLOSED_PROTOCOL] = {"connections_closed_total", "reason", "protocol", NULL},
+	[STAT_CLOSED_FRAME_TOO_LONG] = {"connections_closed_total", "reason", "frame_too_long", NULL},
+	[STAT_CLOSED_IDLE] = {"connections_closed_total", "reason", "idle", NULL},
+	[STAT_CLOSED_WRITE_TIMEOUT] = {"connections_closed_total", "reason", "write_timeout", NULL},
+	[STAT_CLOSED_INPUT_MEMORY] = {"connections_closed_total", "reason", "input_memory", NULL},
+	[STAT_CLOSED_OVERLOAD] = {"connections_closed_total", "reason", "overload", NULL},
+	[STAT_CLOSED_NO_MEMORY] = {"connections_closed_total", "reason", "no_memory", NULL},
+	[STAT_CLOSED_SHUTDOWN] = {"connections_closed_total", "reason", "shutdown", NULL},
+	[STAT_RECORDS] = {"records_total", NULL, NULL, "Records handed to the sink"},
+	[STAT_RECORDS_ACCEPTED] = {"records_decided_total", "verdict", "accepted", "Records committed"},
+	[STAT_RECORDS_REPEATED] = {"records_decided_total", "verdict", "repeated", NULL},
+	[STAT_RECORDS_REJECTED] = {"records_decided_total", "verdict", "rejected", NULL},
+	[STAT_RECORDS_LATE] = {"records_late_total", NULL, NULL, "Accepted records older than the vehicle's state"},
+	[STAT_BATCHES] = {"batches_total", NULL, NULL, "Batches committed"},
+	[STAT_BATCHES_RETRIED] = {"batches_retried_total", NULL, NULL, "Batches sent again after an error"},
+	[STAT_BATCHES_SPLIT] = {"batches_split_total", NULL, NULL, "Batches halved to find a row that the server refuses"},
+	[STAT_ROWS_SALVAGED] = {"rows_salvaged_total", NULL, NULL, "Refused rows that went to quarantine as malformed"},
+	[STAT_ROWS_STUCK] = {"rows_stuck_total", NULL, NULL, "Tries of a row that not even quarantine takes"},
+	[STAT_CONNECTS] = {"database_connects_total", NULL, NULL, "Database connections that came up"},
+	[STAT_CONNECTION_LOST] = {"database_failures_total", NULL, NULL, "Database connections lost or not made"},
+	[STAT_ORPHANS] = {"records_orphaned_total", NULL, NULL, "Records committed after their sender had gone"},
+	[STAT_AUTH_OK] = {"auth_total", "result", "ok", "Tokens checked"},
+	[STAT_AUTH_DENIED] = {"auth_total", "result", "denied", NULL},
+	[STAT_AUTH_UNAVAILABLE] = {"auth_total", "result", "unavailable", NULL},
+	[STAT_AUTH_CACHED] = {"auth_cached_total", NULL, NULL, "Tokens answered from the cache"},
+	[STAT_TICKS] = {"ticks_total", NULL, NULL, "Calls of fleet.tick()"},
+	[STAT_TICKS_FAILED] = {"ticks_failed_total", NULL, NULL, "Calls of fleet.tick() that failed"},
+	[STAT_RELOADS] = {"reloads_total", NULL, NULL, "Configuration reloads"},
+	[STAT_RELOADS_FAILED] = {"reloads_failed_total", NULL, NULL, "Configuration reloads refused"},
+	[STAT_HTTP_200] = {"http_responses_total", "code", "200", "HTTP responses"},
+	[STAT_HTTP_400] = {"http_responses_total", "code", "400", NULL},
+	[STAT_HTTP_401] = {"http_responses_total", "code", "401", NULL},
+	[STAT_HTTP_404] = {"http_responses_total", "code", "404", NULL},
+	[STAT_HTTP_405] = {"http_responses_total", "code", "405", NULL},
+	[STAT_HTTP_413] = {"http_responses_total", "code", "413", NULL},
+	[STAT_HTTP_429] = {"http_responses_total", "code", "429", NULL},
+	[STAT_HTTP_503] = {"http_responses_total", "code", "503", NULL},
+	[STAT_HTTP_OTHER] = {"http_responses_total", "code", "other", NULL},
+	[STAT_LOG_SUPPRESSED] = {"log_lines_suppressed_total", NULL, NULL, "Log lines left out at the limit"},
+};
+
+static const MetricRow gauge_rows[STAT_GAUGES] = {
+	[GAUGE_CONN_TLS] = {"connections", "state", "tls", "Connections of stream adapters"},
+	[GAUGE_CONN_HELLO] = {"connections", "state", "hello", NULL},
+	[GAUGE_CONN_CHECKING] = {"connections", "state", "checking", NULL},
+	[GAUGE_CONN_OPEN] = {"connections", "state", "open", NULL},
+	[GAUGE_CONN_WAITING] = {"connections", "state", "waiting", NULL},
+	[GAUGE_CONN_STUFFED] = {"connections", "state", "stuffed", NULL},
+	[GAUGE_CONN_DRAINING] = {"connections", "state", "draining", NULL},
+	[GAUGE_CONN_CLOSING] = {"connections", "state", "closing", NULL},
+	[GAUGE_CONN_LINGERING] = {"connections", "state", "lingering", NULL},
+	[GAUGE_DATABASE_UP] = {"database_up", NULL, NULL, "Database connections for batches that are up"},
+	[GAUGE_DATABASE_CONNECTIONS] = {"database_connections", NULL, NULL, "Database connections for batches that should be up"},
+	[GAUGE_QUEUE_ROWS] = {"queue_rows", NULL, NULL, "Rows taken and not yet committed"},
+	[GAUGE_QUEUE_BYTES] = {"queue_bytes", NULL, NULL, "Memory of rows taken and not yet committed"},
+	[GAUGE_INPUT_BYTES] = {"input_bytes", NULL, NULL, "Memory of unfinished frames"},
+	[GAUGE_OUTPUT_BYTES] = {"output_bytes", NULL, NULL, "Answers that peers have not read yet"},
+	[GAUGE_HTTP_REQUESTS] = {"http_requests", NULL, NULL, "HTTP requests being served"},
+	[GAUGE_START_TIME] = {"start_time_seconds", NULL, NULL, "When the daemon started, Unix time"},
+};
+
+#define HISTOGRAM_BOUNDS 12
+
+typedef struct HistogramRow
+{
+	const char *family;
+	const char *help;
+	double		bounds[HISTOGRAM_BOUNDS];
+} HistogramRow;
+
+static const HistogramRow histogram_rows[STAT_HISTOGRAMS] = {
+	[HISTOGRAM_COMMIT_SECONDS] = {"batch_commit_seconds", "Time from sending a batch to its commit",
+	{0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5}},
+	[HISTOGRAM_BATCH_ROWS] = {"batch_rows", "Rows in a committed batch",
+	{1, 10, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 25000, 100000}},
+};
+
+static struct
+{
+	uint64_t	buckets[HISTOGRAM_BOUNDS + 1];	/* last: above all bounds */
+	uint64_t	count;
+	double		sum;
+}			histograms[STAT_HISTOGRAMS];
+
+const char *
+stats_label(StatCounter counter)
+{
+	return counter_rows[counter].value ? counter_rows[counter].value : "";
+}
+
+void
+stats_observe(StatHistogram histogram, double value)
+{
+	unsigned	i = 0;
+
+	while (i < HISTOGRAM_BOUNDS && value > histogram_rows[histogram].bounds[i])
+		i++;
+	histograms[histogram].buckets[i]++;
+	histograms[histogram].count++;
+	histograms[histogram].sum += value;
+}
+
+static void
+write_row(struct evbuffer *out, const MetricRow *row, const char *type, double value)
+{
+	if (row->family == NULL)
+		return;
+	if (row->help != NULL)
+		evbuffer_add_printf(out, "# HELP fleetd_%s %s\n# TYPE fleetd_%s %s\n",
+							row->family, row->help, row->family, type);
+	if (row->label != NULL)
+		evbuffer_add_printf(out, "fleetd_%s{%s=\"%s\"} %.17g\n",
+							row->family, row->label, row->value, value);
+	else
+		evbuffer_add_printf(out, "fleetd_%s %.17g\n", row->family, value);
+}
+
+void
+stats_write_prometheus(struct evbuffer *out)
+{
+	evbuffer_add_printf(out, "# HELP fleetd_build_info The running version\n"
+						"# TYPE fleetd_build_info gauge\n"
+						"fleetd_build_info{version=\"%s\"} 1\n", VERSION);
+	for (unsigned i = 0; i < STAT_COUNTERS; i++)
+		write_row(out, &counter_rows[i], "counter", (double) stats_counters[i]);
+	for (unsigned i = 0; i < STAT_GAUGES; i++)
+		write_row(out, &gauge_rows[i], "gauge", stats_gauges[i]);
+	for (unsigned h = 0; h < STAT_HISTOGRAMS; h++)
+	{
+		const HistogramRow *row = &histogram_rows[h];
+		uint64_t	below = 0;
+
+		evbuffer_add_printf(out, "# HELP fleetd_%s %s\n# TYPE fleetd_%s histogram\n",
+							row->family, row->help, row->family);
+		for (unsigned i = 0; i < HISTOGRAM_BOUNDS; i++)
+		{
+			below += histograms[h].buckets[i];
+			evbuffer_add_printf(out, "fleetd_%s_bucket{le=\"%g\"} %llu\n", row->family,
+								row->bounds[i], (unsigned long long) below);
+		}
+		evbuffer_add_printf(out, "fleetd_%s_bucket{le=\"+Inf\"} %llu\nfleetd_%s_sum %.17g\nfleetd_%s_count %llu\n",
+							row->family, (unsigned long long) histograms[h].count,
+							row->family, histograms[h].sum,
+							row->family, (unsigned long long) histograms[h].count);
+	}
+}

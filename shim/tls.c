@@ -1,0 +1,75 @@
+/*
+ * tls.c
+ *	  TLS contexts from certificate and key files.
+ */
+#include "tls.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct TlsContext
+{
+	SSL_CTX    *ctx;
+};
+
+static TlsContext *
+fail(SSL_CTX *ctx, const char *what, const char *path, char *err, size_t errlen)
+{
+	unsigned long code = ERR_get_error();
+	const char *reason = code ? ERR_reason_error_string(code) : NULL;
+
+	snprintf(err, errlen, "%s \"%s\": %s", what, path, reason ? reason : "not usable");
+	ERR_clear_error();
+	SSL_CTX_free(ctx);
+	return NULL;
+}
+
+TlsContext *
+tls_context_new(const char *certificate, const char *key, char *err, size_t errlen)
+{
+	SSL_CTX    *ctx = SSL_CTX_new(TLS_server_method());
+	TlsContext *context;
+
+	if (ctx == NULL)
+		return fail(NULL, "certificate", certificate, err, errlen);
+	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+	/* An idle connection keeps no 32 kB of buffers. */
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+					 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	ERR_clear_error();
+	if (SSL_CTX_use_certificate_chain_file(ctx, certificate) != 1)
+		return fail(ctx, "certificate", certificate, err, errlen);
+	if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1 ||
+		SSL_CTX_check_private_key(ctx) != 1)
+		return fail(ctx, "key", key, err, errlen);
+
+	context = malloc(sizeof(*context));
+	if (context == NULL)
+		return fail(ctx, "certificate", certificate, err, errlen);
+	context->ctx = ctx;
+	return context;
+}
+
+void
+tls_context_free(TlsContext *context)
+{
+	if (context == NULL)
+		return;
+	/* Sessions hold the SSL_CTX by reference. */
+	SSL_CTX_free(context->ctx);
+	free(context);
+}
+
+struct ssl_st *
+tls_session(TlsContext *context)
+{
+	SSL		   *ssl = SSL_new(context->ctx);
+
+	if (ssl != NULL)
+		SSL_set_accept_state(ssl);
+	return ssl;
+}
