@@ -21,6 +21,12 @@ typedef struct WellKnownSignal
 	const char *description;
 } WellKnownSignal;
 
+/*
+ * Counts the times the dictionary has grown (1 to 255).  A map written before a
+ * name became well known holds it in full; the number tells DatumGetSignals.
+ */
+#define DICTIONARY_GENERATION 1
+
 extern const WellKnownSignal *dictionary_by_id(uint16 id);	/* NULL if none */
 extern const WellKnownSignal *dictionary_by_name(const char *name, int name_len);
 extern int	dictionary_size(void);	/* ids run from 1 to this */

@@ -13,6 +13,7 @@
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 
+#define SIGNALS_VERSION 1
 #define SIGNAL_NAME_MAX 63		/* bytes in a name */
 #define SIGNAL_TEXT_MAX 4096	/* bytes in a text value */
 #define SIGNALS_MAX_ENTRIES 512
@@ -45,13 +46,14 @@ typedef struct Signals
 {
 	int32		vl_len_;		/* varlena header */
 	uint8		version;		/* SIGNALS_VERSION */
-	uint8		reserved;
+	uint8		generation;		/* DICTIONARY_GENERATION of the writer: which names
+								 * it stored by number */
 	uint16		count;			/* entries */
 	char		data[FLEXIBLE_ARRAY_MEMBER];
 } Signals;
 
-/* Detoasted, not a copy when it need not be. */
-#define DatumGetSignals(d) ((Signals *) PG_DETOAST_DATUM(d))
+/* Detoasted, not a copy when it need not be; in the form of today's dictionary. */
+extern Signals *DatumGetSignals(Datum d);
 #define PG_GETARG_SIGNALS(n) DatumGetSignals(PG_GETARG_DATUM(n))
 
 /* --- reading, in canonical order --- */
@@ -86,15 +88,40 @@ extern const char *signal_key_name(const SignalKey *key, int *len);
 /* --- building: entries in any order, the last of a name wins --- */
 typedef struct SignalsBuilder SignalsBuilder;
 
-extern SignalsBuilder *signals_builder(void);	/* in CurrentMemoryContext */
-/* Raises program_limit_exceeded beyond the limits above. */
-extern void signals_add(SignalsBuilder *b, SignalKey key, const SignalValue *value);
-extern Signals *signals_build(SignalsBuilder *b);
+/* What keeps a value out of a map. */
+typedef enum SignalsFault
+{
+	SIGNALS_OK = 0,
+	SIGNALS_BAD_NAME,			/* not [A-Za-z_][A-Za-z0-9_]*, or too long */
+	SIGNALS_NOT_FINITE,
+	SIGNALS_TEXT_TOO_LONG,
+	SIGNALS_TOO_MANY,			/* entries */
+	SIGNALS_TOO_LARGE			/* bytes of the map */
+} SignalsFault;
 
-/* a || b, the right side wins. */
+extern SignalsBuilder *signals_builder(void);	/* in CurrentMemoryContext */
+/*
+ * Copies name and text.  Raises program_limit_exceeded beyond the limits above,
+ * invalid_parameter_value for a bad name or a number that is not finite.
+ */
+extern void signals_add(SignalsBuilder *b, SignalKey key, const SignalValue *value);
+/* The same, but says what is wrong; the builder is then as it was. */
+extern SignalsFault signals_try_add(SignalsBuilder *b, SignalKey key, const SignalValue *value);
+extern Signals *signals_build(SignalsBuilder *b);	/* frees the builder */
+
+/* a || b, the right side wins; NULL stands for an empty map. */
 extern Signals *signals_merge(const Signals *a, const Signals *b);
+/* The same, but NULL where signals_merge raises program_limit_exceeded. */
+extern Signals *signals_try_merge(const Signals *a, const Signals *b);
 extern bool signals_equal(const Signals *a, const Signals *b);
 /* Appends the JSON object form. */
 extern void signals_append_json(StringInfo out, const Signals *signals);
+/* Appends one value as JSON: numbers in the shortest form that is exact. */
+extern void signal_append_json(StringInfo out, const SignalValue *value);
+
+/* Is it [A-Za-z_][A-Za-z0-9_]*, up to SIGNAL_NAME_MAX bytes? */
+extern bool signal_name_valid(const char *name, int name_len);
+/* "boolean", "number", "text" */
+extern const char *signal_kind_name(SignalKind kind);
 
 #endif							/* FLEET_SIGNALS_H */
