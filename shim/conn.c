@@ -7,9 +7,13 @@
  * decoded there; only the rest of an unfinished frame moves to memory of the
  * connection.  So thousands of idle ones cost their struct and no more.
  *
- * Frames are counted from 1.  Those from acked + 1 to counted stand in a ring,
- * each with the number of its records that are still undecided; as the front
- * of the ring becomes decided, it is acknowledged.
+ * Frames are counted from 1.  Those from acked + 1 to counted stand in an array,
+ *
+ *		frames          frames+frames_start                     frames+frames_size
+ *		 | acknowledged  | acked + 1 ... counted | room          |
+ *
+ * each with the number of its records that are still undecided; as those in
+ * front become decided, they are acknowledged.
  */
 #include "conn.h"
 
@@ -36,7 +40,7 @@
 
 #define LINGER_SECONDS 2
 #define SWEEP_MS 250
-#define RING_MIN 16
+#define FRAMES_MIN 16
 #define CONNS_KEPT 1024			/* free structs */
 #define ROOM_FIXED ((size_t) 64 << 10)	/* what a frame may need in the sink: this, */
 #define ROOM_FACTOR 16			/* and so many times its length */
@@ -70,8 +74,9 @@ struct Conn
 
 	uint64_t	counted;		/* frames read */
 	uint64_t	acked;			/* of them durably decided, and answered */
-	AckFrame   *ring;			/* frame n is at n & (ring_size - 1) */
-	uint32_t	ring_size;
+	AckFrame   *frames;
+	size_t		frames_start;
+	size_t		frames_size;
 	AckRejection *rejections;	/* of frames above acked, by seq */
 	size_t		nrejections;
 	size_t		rejections_size;
@@ -260,7 +265,7 @@ conn_close(Conn *conn, StatCounter reason, const char *detail)
 	buf_release(&conn->out);
 	account(conn);
 	free(conn->session.state);
-	free(conn->ring);
+	free(conn->frames);
 	free(conn->rejections);
 	conn_set_state(conn, CONN_JUSTFREE);
 	event_active(reaper, EV_TIMEOUT, 0);
@@ -394,24 +399,34 @@ on_sink_ready(void *arg)
 
 /* --- acknowledgements --- */
 
-static bool
-ring_reserve(Conn *conn)
+static inline AckFrame *
+frame_entry(Conn *conn, uint64_t seq)
 {
-	uint64_t	used = conn->counted - conn->acked;
-	uint32_t	size;
-	AckFrame   *ring;
+	return &conn->frames[conn->frames_start + (size_t) (seq - conn->acked - 1)];
+}
 
-	if (used < conn->ring_size)
+/* Room for the entry of frame counted + 1. */
+static bool
+frames_reserve(Conn *conn)
+{
+	size_t		used = (size_t) (conn->counted - conn->acked);
+	size_t		size = conn->frames_size;
+
+	if (conn->frames_start + used < size)
 		return true;
-	size = conn->ring_size ? conn->ring_size * 2 : RING_MIN;
-	ring = malloc(size * sizeof(*ring));
-	if (ring == NULL)
-		return false;
-	for (uint64_t n = conn->acked + 1; n <= conn->counted; n++)
-		ring[n & (size - 1)] = conn->ring[n & (conn->ring_size - 1)];
-	free(conn->ring);
-	conn->ring = ring;
-	conn->ring_size = size;
+	if (conn->frames_start < size / 2 || size == 0)
+	{
+		AckFrame   *more;
+
+		size = size ? size * 2 : FRAMES_MIN;
+		more = realloc(conn->frames, size * sizeof(*more));
+		if (more == NULL)
+			return false;
+		conn->frames = more;
+		conn->frames_size = size;
+	}
+	memmove(conn->frames, conn->frames + conn->frames_start, used * sizeof(*conn->frames));
+	conn->frames_start = 0;
 	return true;
 }
 
@@ -446,7 +461,7 @@ on_decided(void *arg, const SinkOutcome *outcome)
 {
 	Conn	   *conn = arg;
 
-	conn->ring[outcome->seq & (conn->ring_size - 1)].open--;
+	frame_entry(conn, outcome->seq)->open--;
 	if (outcome->verdict == SINK_REJECTED)
 		add_rejection(conn, outcome);
 }
@@ -454,52 +469,39 @@ on_decided(void *arg, const SinkOutcome *outcome)
 static void
 conn_ack(Conn *conn)
 {
-	uint64_t	upto = conn->acked;
-	uint64_t	mask = conn->ring_size - 1;
-	size_t		told = 0;
+	size_t		undecided = (size_t) (conn->counted - conn->acked);
+	size_t		n = 0;
+	Ack			ack;
 
-	while (upto < conn->counted && conn->ring[(upto + 1) & mask].open == 0)
-		upto++;
-	if (upto == conn->acked)
+	while (n < undecided && conn->frames[conn->frames_start + n].open == 0)
+		n++;
+	if (n == 0)
 		return;
-	while (conn->acked < upto)
-	{
-		Ack			ack;
-		uint64_t	begin = (conn->acked + 1) & mask;
-		uint64_t	n = upto - conn->acked;
+	ack.from = conn->acked + 1;
+	ack.upto = conn->acked + n;
+	ack.frames = conn->frames + conn->frames_start;
+	ack.rejected = conn->rejections;
+	ack.nrejected = 0;
+	while (ack.nrejected < conn->nrejections && conn->rejections[ack.nrejected].seq <= ack.upto)
+		ack.nrejected++;
+	conn->adapter->ack(&conn->session, &ack, &conn->out);
+	stats_inc(STAT_ACKS);
 
-		/* As far as the ring does not turn. */
-		if (n > conn->ring_size - begin)
-			n = conn->ring_size - begin;
-		ack.from = conn->acked + 1;
-		ack.upto = conn->acked + n;
-		ack.frames = conn->ring + begin;
-		ack.rejected = conn->rejections + told;
-		ack.nrejected = 0;
-		while (told < conn->nrejections && conn->rejections[told].seq <= ack.upto)
-		{
-			ack.nrejected++;
-			told++;
-		}
-		conn->adapter->ack(&conn->session, &ack, &conn->out);
-		conn->acked = ack.upto;
-		stats_inc(STAT_ACKS);
-	}
-	conn->nrejections -= told;
-	if (told > 0 && conn->nrejections > 0)
-		memmove(conn->rejections, conn->rejections + told,
+	conn->acked = ack.upto;
+	conn->frames_start += n;
+	conn->nrejections -= ack.nrejected;
+	if (ack.nrejected > 0 && conn->nrejections > 0)
+		memmove(conn->rejections, conn->rejections + ack.nrejected,
 				conn->nrejections * sizeof(*conn->rejections));
-	if (conn->nrejections == 0 && conn->rejections_size > 8)
-	{
-		free(conn->rejections);
-		conn->rejections = NULL;
-		conn->rejections_size = 0;
-	}
+	/* Nothing in flight: a connection that rests keeps no memory. */
 	if (conn->acked == conn->counted)
 	{
-		free(conn->ring);
-		conn->ring = NULL;
-		conn->ring_size = 0;
+		free(conn->frames);
+		conn->frames = NULL;
+		conn->frames_start = conn->frames_size = 0;
+		free(conn->rejections);
+		conn->rejections = NULL;
+		conn->nrejections = conn->rejections_size = 0;
 	}
 }
 
@@ -521,7 +523,7 @@ on_record(void *arg, const Record *rec)
 {
 	Conn	   *conn = arg;
 	uint64_t	seq = conn->counted + 1;
-	AckFrame   *frame = &conn->ring[seq & (conn->ring_size - 1)];
+	AckFrame   *frame = frame_entry(conn, seq);
 
 	if (conn->overloaded || conn->state != CONN_OPEN)
 		return;
@@ -616,12 +618,12 @@ conn_take_frame(Conn *conn, const Frame *frame)
 		conn_finish(conn, STAT_CLOSED_MAPPING, "removed by a reload");
 		return false;
 	}
-	if (!ring_reserve(conn))
+	if (!frames_reserve(conn))
 	{
 		conn_close(conn, STAT_CLOSED_NO_MEMORY, NULL);
 		return false;
 	}
-	entry = &conn->ring[(conn->counted + 1) & (conn->ring_size - 1)];
+	entry = frame_entry(conn, conn->counted + 1);
 	memset(entry, 0, sizeof(*entry));
 	decoded.emit_arg = conn;
 	decoded.tag = 0;
