@@ -222,9 +222,12 @@ bool
 json_utf8_valid(const char *text, size_t len)
 {
 	const unsigned char *p = (const unsigned char *) text;
-	const unsigned char *end = p + len;
+	const unsigned char *end;
 
-	while (p < end)
+	/* An empty text may have no address. */
+	if (len == 0)
+		return true;
+	for (end = p + len; p < end;)
 	{
 		size_t		n = utf8_sequence(p, end);
 
