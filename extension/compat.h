@@ -26,4 +26,27 @@
 #include "varatt.h"
 #endif
 
+/* ExecInsertIndexTuples learned to do summarizing indexes only in 16 */
+#if PG_VERSION_NUM >= 160000
+#define fleet_insert_index_tuples(rri, slot, estate) \
+	ExecInsertIndexTuples((rri), (slot), (estate), false, false, NULL, NIL, false)
+#else
+#define fleet_insert_index_tuples(rri, slot, estate) \
+	ExecInsertIndexTuples((rri), (slot), (estate), false, false, NULL, NIL)
+#endif
+
+/* ... and RelationGetPrimaryKeyIndex to pass over deferrable ones in 18 */
+#if PG_VERSION_NUM >= 180000
+#define fleet_primary_key_index(rel) RelationGetPrimaryKeyIndex((rel), false)
+#else
+#define fleet_primary_key_index(rel) (RelationGetIndexList(rel), (rel)->rd_pkindex)
+#endif
+
+/* MarkGUCPrefixReserved was EmitWarningsOnPlaceholders before 15 */
+#if PG_VERSION_NUM >= 150000
+#define fleet_reserve_setting_prefix(name) MarkGUCPrefixReserved(name)
+#else
+#define fleet_reserve_setting_prefix(name) EmitWarningsOnPlaceholders(name)
+#endif
+
 #endif							/* FLEET_COMPAT_H */

@@ -4,19 +4,40 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
+
 #include "catalog/namespace.h"
 #include "fmgr.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 
 #include "fleet.h"
+#include "pipeline/batch.h"
+#include "pipeline/registry.h"
 
 PG_MODULE_MAGIC;
 
 void		_PG_init(void);
 
+int			fleet_batch_memory = 256 * 1024;
+
+static void
+settings_init(void)
+{
+	DefineCustomIntVariable("fleet.batch_memory",
+							"Memory for the reports of one statement before they are stored in pieces.",
+							"A statement that is stored in pieces keeps other ingest statements waiting until it commits.",
+							&fleet_batch_memory, 256 * 1024, 64, MAX_KILOBYTES,
+							PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	fleet_reserve_setting_prefix("fleet");
+}
+
 void
 _PG_init(void)
 {
+	settings_init();
+	batch_init();
+	registry_init();
 }
 
 Oid

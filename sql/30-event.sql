@@ -28,6 +28,7 @@ CREATE TABLE fleet.vehicle_state (
     received_at timestamptz,
     location fleet.geopoint,
     location_time timestamptz,
+    motion_time timestamptz,
     altitude_m real,
     accuracy_m real,
     speed_kmh real,
@@ -40,6 +41,7 @@ CREATE TABLE fleet.vehicle_state (
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 COMMENT ON TABLE fleet.vehicle_state IS 'Last known state of each vehicle: newest position and merged signals';
 COMMENT ON COLUMN fleet.vehicle_state.location IS 'Last known fix, of location_time';
+COMMENT ON COLUMN fleet.vehicle_state.motion_time IS 'Event time of speed_kmh and heading_deg';
 COMMENT ON COLUMN fleet.vehicle_state.signal_times IS 'Event time of each signal, in the order of the map; null: all of event_time';
 COMMENT ON COLUMN fleet.vehicle_state.due_at IS 'When fleet.tick() must look at the vehicle although nothing was reported';
 COMMENT ON COLUMN fleet.vehicle_state.fence_state IS 'What geofences remember of the vehicle; private';

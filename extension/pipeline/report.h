@@ -63,6 +63,7 @@ typedef struct Report
 	/* what the stages found */
 	int32		tenant_id;		/* 0: not known */
 	int64		vehicle_id;		/* 0: not known */
+	const struct RegistryVehicle *vehicle;	/* NULL: not known */
 	bool		has_location;
 	Geopoint	location;		/* when has_location */
 	uint32		digest;			/* of the normalised content */

@@ -16,8 +16,9 @@ typedef struct VehiclePosition
 	bool		has_location;
 	Geopoint	location;		/* last known fix, also when newer reports had none */
 	TimestampTz location_time;	/* event time of that fix */
-	float4		altitude_m;
+	float4		altitude_m;		/* of that fix */
 	float4		accuracy_m;
+	TimestampTz motion_time;	/* event time of speed and heading */
 	float4		speed_kmh;
 	float4		heading_deg;
 	Signals    *signals;		/* merged last-known values, NULL: none */
@@ -56,8 +57,8 @@ typedef struct VehicleState
 	TimestampTz due_at;
 	bool		changed;		/* must be written back */
 
-	ItemPointerData tid;		/* private to state.c, as is the rest */
-	bool		is_new;
+	bool		is_new;			/* made by this batch; nothing was known */
+	ItemPointerData tid;		/* private to state.c */
 } VehicleState;
 
 static inline void
@@ -66,5 +67,30 @@ state_due(VehicleState *vs, TimestampTz at)
 	if (at < vs->due_at)
 		vs->due_at = at;
 }
+
+/* --- the table --- */
+
+typedef struct StateStore StateStore;
+
+extern StateStore *state_open(void);
+/*
+ * The vehicle's state, locked until the transaction ends; made if there was
+ * none.  NULL when the vehicle itself is gone.  Call in ascending order of
+ * vehicle_id, which keeps two sessions from waiting for each other.
+ */
+extern VehicleState *state_lock(StateStore *store, int64 vehicle_id,
+								const char *vehicle_name, const char *vehicle_type);
+/* Writes the row back. */
+extern void state_save(StateStore *store, const VehicleState *vs);
+extern void state_close(StateStore *store);
+
+/* --- state_merge.c --- */
+/*
+ * Moves the state by a report.  A report not older than the state becomes
+ * `now` and what was there becomes `before`.  A late one only fills in what
+ * the state knows from an even older report, so that the state depends on the
+ * set of reports and not on the order they came in; `before` stays.
+ */
+extern void state_apply(VehicleState *vs, const Report *report);
 
 #endif							/* FLEET_STATE_H */

@@ -1,0 +1,454 @@
+/*
+ * contract.c
+ *	  Stage 2: required fields, plausible ranges, times, schema version.
+ *
+ * Ranges come from the dictionary of well-known signals and may be overridden
+ * per tenant.  The first defect found decides; a report is kept whole in
+ * quarantine, so nothing is gained by listing every one.
+ */
+#include "postgres.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/float.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "pipeline/contract.h"
+#include "types/dictionary.h"
+#include "types/vin.h"
+
+/* Closer than this to 0,0 in both directions, degrees: a receiver without a fix. */
+#define NULL_ISLAND_DEG 1e-5
+
+static const char *const defect_names[DEFECT_CODES] = {
+	[DEFECT_NONE] = "",
+	[DEFECT_MALFORMED] = "malformed",
+	[DEFECT_MISSING_FIELD] = "missing_field",
+	[DEFECT_OUT_OF_RANGE] = "out_of_range",
+	[DEFECT_NULL_ISLAND] = "null_island",
+	[DEFECT_TIME_IN_FUTURE] = "time_in_future",
+	[DEFECT_TIME_TOO_OLD] = "time_too_old",
+	[DEFECT_UNKNOWN_DEVICE] = "unknown_device",
+	[DEFECT_UNKNOWN_SCHEMA] = "unknown_schema",
+	[DEFECT_NOT_PERMITTED] = "not_permitted",
+	[DEFECT_LOOKS_LIKE_VIN] = "looks_like_vin"
+};
+
+static const char *const column_names[REPORT_COLUMNS] = {
+	[COLUMN_ALTITUDE] = "altitude_m",
+	[COLUMN_ACCURACY] = "accuracy_m",
+	[COLUMN_SPEED] = "speed_kmh",
+	[COLUMN_HEADING] = "heading_deg"
+};
+
+PG_FUNCTION_INFO_V1(contract_validate);
+
+const char *
+defect_code_name(DefectCode code)
+{
+	if (code <= DEFECT_NONE || code >= DEFECT_CODES)
+		elog(ERROR, "unrecognized defect code %d", (int) code);
+	return defect_names[code];
+}
+
+DefectCode
+defect_code_by_name(const char *name, int len)
+{
+	for (int i = DEFECT_NONE + 1; i < DEFECT_CODES; i++)
+		if (strlen(defect_names[i]) == len && memcmp(defect_names[i], name, len) == 0)
+			return (DefectCode) i;
+	return DEFECT_MALFORMED;
+}
+
+void
+report_reject(Report *report, DefectCode code, const char *field, const char *value)
+{
+	report->verdict = VERDICT_REJECTED;
+	report->defect_code = code;
+	report->defect_field = field;
+	report->defect_value = value;
+}
+
+/* --- a contract from its row --- */
+
+void
+contract_default(Contract *contract)
+{
+	int			n = dictionary_size();
+
+	memset(contract, 0, sizeof(*contract));
+	contract->horizon_us = INT64CONST(30) * USECS_PER_DAY;
+	contract->max_ahead_us = INT64CONST(5) * USECS_PER_MINUTE;
+	contract->nschema_versions = 1;
+	contract->schema_versions = palloc(sizeof(int32));
+	contract->schema_versions[0] = 1;
+	contract->signal_range = palloc((n + 1) * sizeof(Range));
+	for (int id = 0; id <= n; id++)
+	{
+		const WellKnownSignal *s = id > 0 ? dictionary_by_id(id) : NULL;
+
+		contract->signal_range[id].min = s && s->kind == SIGNAL_NUMBER ? s->min : -INFINITY;
+		contract->signal_range[id].max = s && s->kind == SIGNAL_NUMBER ? s->max : INFINITY;
+	}
+	for (int i = 0; i < REPORT_COLUMNS; i++)
+	{
+		const WellKnownSignal *s = dictionary_by_name(column_names[i], strlen(column_names[i]));
+
+		if (s == NULL)
+			elog(ERROR, "dictionary has no range for %s", column_names[i]);
+		contract->column_range[i].min = s->min;
+		contract->column_range[i].max = s->max;
+	}
+}
+
+static int
+column_by_name(const char *name, int len)
+{
+	for (int i = 0; i < REPORT_COLUMNS; i++)
+		if (strlen(column_names[i]) == len && memcmp(column_names[i], name, len) == 0)
+			return i;
+	return -1;
+}
+
+void
+contract_set_required(Contract *contract, ArrayType *names)
+{
+	Datum	   *elems;
+	bool	   *nulls;
+	int			n;
+
+	deconstruct_array(names, TEXTOID, -1, false, TYPALIGN_INT, &elems, &nulls, &n);
+	contract->required = palloc(Max(n, 1) * sizeof(SignalKey));
+	for (int i = 0; i < n; i++)
+	{
+		char	   *name;
+		int			column;
+
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("required field name must not be null")));
+		name = TextDatumGetCString(elems[i]);
+		column = column_by_name(name, strlen(name));
+		if (strcmp(name, "device") == 0 || strcmp(name, "event_time") == 0)
+			continue;			/* always required */
+		if (strcmp(name, "location") == 0 || strcmp(name, "latitude") == 0 ||
+			strcmp(name, "longitude") == 0)
+			contract->location_required = true;
+		else if (column >= 0)
+			contract->column_required[column] = true;
+		else
+			contract->required[contract->nrequired++] = signal_key(name, strlen(name));
+	}
+}
+
+void
+contract_set_schema_versions(Contract *contract, ArrayType *versions)
+{
+	Datum	   *elems;
+	bool	   *nulls;
+	int			n;
+
+	deconstruct_array(versions, INT4OID, 4, true, TYPALIGN_INT, &elems, &nulls, &n);
+	contract->schema_versions = palloc(Max(n, 1) * sizeof(int32));
+	contract->nschema_versions = 0;
+	for (int i = 0; i < n; i++)
+		if (!nulls[i])
+			contract->schema_versions[contract->nschema_versions++] = DatumGetInt32(elems[i]);
+}
+
+static pg_attribute_noreturn() void
+bad_ranges(const char *name, int len)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid range in contract"),
+			 errdetail("The value of \"%.*s\" must be an array of two numbers, the first not above the second.",
+					   len, name),
+			 errhint("Write for example {\"speed_kmh\": [0, 420]}; null leaves a side open.")));
+}
+
+void
+contract_set_ranges(Contract *contract, Jsonb *ranges)
+{
+	JsonbIterator *it = JsonbIteratorInit(&ranges->root);
+	JsonbValue	v;
+	JsonbIteratorToken token;
+	int			capacity = JsonContainerSize(&ranges->root);
+
+	if (!JB_ROOT_IS_OBJECT(ranges))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("ranges of a contract must be a JSON object"),
+				 errhint("Write for example {\"speed_kmh\": [0, 420]}; null leaves a side open.")));
+	contract->extra_key = palloc(Max(capacity, 1) * sizeof(SignalKey));
+	contract->extra_range = palloc(Max(capacity, 1) * sizeof(Range));
+	token = JsonbIteratorNext(&it, &v, false);
+	while ((token = JsonbIteratorNext(&it, &v, true)) == WJB_KEY)
+	{
+		char	   *name = pnstrdup(v.val.string.val, v.val.string.len);
+		int			len = v.val.string.len;
+		Range		range = {-INFINITY, INFINITY};
+		JsonbContainer *array;
+		int			column;
+		SignalKey	key;
+
+		(void) JsonbIteratorNext(&it, &v, true);
+		if (v.type != jbvBinary || !JsonContainerIsArray(v.val.binary.data) ||
+			JsonContainerSize(v.val.binary.data) != 2)
+			bad_ranges(name, len);
+		array = v.val.binary.data;
+		for (int side = 0; side < 2; side++)
+		{
+			JsonbValue *bound = getIthJsonbValueFromContainer(array, side);
+
+			if (bound->type == jbvNull)
+				continue;
+			if (bound->type != jbvNumeric)
+				bad_ranges(name, len);
+			*(side == 0 ? &range.min : &range.max) =
+				DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(bound->val.numeric)));
+		}
+		if (range.min > range.max)
+			bad_ranges(name, len);
+		column = column_by_name(name, len);
+		key = signal_key(name, len);
+		if (column >= 0)
+			contract->column_range[column] = range;
+		else if (key.id != 0)
+			contract->signal_range[key.id] = range;
+		else
+		{
+			contract->extra_key[contract->nextra_ranges] = key;
+			contract->extra_range[contract->nextra_ranges++] = range;
+		}
+	}
+}
+
+/*
+ * contract_validate(required text[], ranges jsonb) returns boolean
+ *	  For the table's CHECK: true, or an error that says what is wrong.
+ */
+Datum
+contract_validate(PG_FUNCTION_ARGS)
+{
+	Contract	contract;
+
+	contract_default(&contract);
+	contract_set_required(&contract, PG_GETARG_ARRAYTYPE_P(0));
+	contract_set_ranges(&contract, PG_GETARG_JSONB_P(1));
+	PG_RETURN_BOOL(true);
+}
+
+/* --- checking a report --- */
+
+static char *
+number_text(double value)
+{
+	return float8out_internal(value);
+}
+
+/* True when the report was rejected. */
+static bool
+check_range(Report *report, const Range *range, const char *field, double value)
+{
+	/* written so that NaN fails */
+	if (value >= range->min && value <= range->max)
+		return false;
+	report_reject(report, DEFECT_OUT_OF_RANGE, field, number_text(value));
+	return true;
+}
+
+static bool
+check_time(const Contract *contract, Report *report, TimestampTz now)
+{
+	DefectCode	code;
+
+	if (!report->has_event_time)
+	{
+		report_reject(report, DEFECT_MISSING_FIELD, "event_time", NULL);
+		return true;
+	}
+	if (TIMESTAMP_IS_NOEND(report->event_time))
+		code = DEFECT_TIME_IN_FUTURE;
+	else if (TIMESTAMP_IS_NOBEGIN(report->event_time))
+		code = DEFECT_TIME_TOO_OLD;
+	else if (report->event_time > now && report->event_time - now > contract->max_ahead_us)
+		code = DEFECT_TIME_IN_FUTURE;
+	else if (report->event_time < now && now - report->event_time > contract->horizon_us)
+		code = DEFECT_TIME_TOO_OLD;
+	else
+		return false;
+	report_reject(report, code, "event_time", pstrdup(timestamptz_to_str(report->event_time)));
+	return true;
+}
+
+static bool
+check_location(const Contract *contract, Report *report)
+{
+	bool		has_latitude = !isnan(report->latitude);
+	bool		has_longitude = !isnan(report->longitude);
+
+	report->has_location = false;
+	if (!has_latitude && !has_longitude)
+	{
+		if (!contract->location_required)
+			return false;
+		report_reject(report, DEFECT_MISSING_FIELD, "latitude", NULL);
+	}
+	else if (!has_latitude || !has_longitude)
+		report_reject(report, DEFECT_MISSING_FIELD, has_latitude ? "longitude" : "latitude", NULL);
+	else if (!(fabs(report->latitude) <= 90))
+		report_reject(report, DEFECT_OUT_OF_RANGE, "latitude", number_text(report->latitude));
+	else if (!(fabs(report->longitude) <= 180))
+		report_reject(report, DEFECT_OUT_OF_RANGE, "longitude", number_text(report->longitude));
+	else if (!contract->allow_null_island &&
+			 fabs(report->latitude) < NULL_ISLAND_DEG && fabs(report->longitude) < NULL_ISLAND_DEG)
+		report_reject(report, DEFECT_NULL_ISLAND, "location", "0,0");
+	else
+		report->has_location = geopoint_from_degrees(report->latitude, report->longitude,
+													 &report->location);
+	return report->verdict == VERDICT_REJECTED;
+}
+
+static bool
+check_columns(const Contract *contract, Report *report)
+{
+	const float4 values[REPORT_COLUMNS] = {
+		[COLUMN_ALTITUDE] = report->altitude_m,
+		[COLUMN_ACCURACY] = report->accuracy_m,
+		[COLUMN_SPEED] = report->speed_kmh,
+		[COLUMN_HEADING] = report->heading_deg
+	};
+
+	for (int i = 0; i < REPORT_COLUMNS; i++)
+	{
+		if (isnan(values[i]))
+		{
+			if (!contract->column_required[i])
+				continue;
+			report_reject(report, DEFECT_MISSING_FIELD, column_names[i], NULL);
+			return true;
+		}
+		if (check_range(report, &contract->column_range[i], column_names[i], values[i]))
+			return true;
+	}
+	return false;
+}
+
+static char *
+signal_name_copy(const SignalKey *key)
+{
+	int			len;
+	const char *name = signal_key_name(key, &len);
+
+	return pnstrdup(name, len);
+}
+
+static bool
+check_signals(const Contract *contract, Report *report)
+{
+	SignalsIterator it;
+	SignalValue value;
+
+	for (int i = 0; i < contract->nrequired; i++)
+		if (!signals_get(report->signals, &contract->required[i], &value))
+		{
+			report_reject(report, DEFECT_MISSING_FIELD,
+						  signal_name_copy(&contract->required[i]), NULL);
+			return true;
+		}
+
+	signals_iterate(report->signals, &it);
+	while (signals_next(&it))
+	{
+		const Range *range = NULL;
+
+		if (it.key.id != 0)
+		{
+			const WellKnownSignal *known = dictionary_by_id(it.key.id);
+
+			if (known != NULL && known->kind != it.value.kind)
+			{
+				report_reject(report, DEFECT_MALFORMED, known->name,
+							  it.value.kind == SIGNAL_NUMBER ? number_text(it.value.number) :
+							  it.value.kind == SIGNAL_TEXT ? pnstrdup(it.value.text, Min(it.value.text_len, 100)) :
+							  it.value.boolean ? "true" : "false");
+				return true;
+			}
+			range = &contract->signal_range[it.key.id];
+		}
+		else
+		{
+			for (int i = 0; i < contract->nextra_ranges; i++)
+				if (signal_key_compare(&contract->extra_key[i], &it.key) == 0)
+					range = &contract->extra_range[i];
+		}
+
+		if (it.value.kind == SIGNAL_NUMBER && range != NULL &&
+			(it.value.number < range->min || it.value.number > range->max))
+		{
+			report_reject(report, DEFECT_OUT_OF_RANGE, signal_name_copy(&it.key),
+						  number_text(it.value.number));
+			return true;
+		}
+		if (it.value.kind == SIGNAL_TEXT && vin_looks_valid(it.value.text, it.value.text_len))
+		{
+			report_reject(report, DEFECT_LOOKS_LIKE_VIN, signal_name_copy(&it.key), NULL);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The sender's own finding: "code" or "code:field". */
+static void
+reject_as_sent(Report *report)
+{
+	const char *colon = strchr(report->defect, ':');
+	int			len = colon ? colon - report->defect : (int) strlen(report->defect);
+
+	report_reject(report, defect_code_by_name(report->defect, len),
+				  colon && colon[1] != '\0' ? colon + 1 : NULL, NULL);
+}
+
+void
+contract_check(const Contract *contract, Report *report, TimestampTz now)
+{
+	bool		known_version = false;
+
+	if (report->defect != NULL)
+	{
+		reject_as_sent(report);
+		return;
+	}
+	if (report->device == NULL || report->device[0] == '\0')
+	{
+		report_reject(report, DEFECT_MISSING_FIELD, "device", NULL);
+		return;
+	}
+	if (vin_looks_valid(report->device, strlen(report->device)))
+	{
+		report_reject(report, DEFECT_LOOKS_LIKE_VIN, "device", NULL);
+		return;
+	}
+	for (int i = 0; i < contract->nschema_versions; i++)
+		known_version |= contract->schema_versions[i] == report->schema_version;
+	if (!known_version)
+	{
+		report_reject(report, DEFECT_UNKNOWN_SCHEMA, "schema_version",
+					  psprintf("%d", report->schema_version));
+		return;
+	}
+	if (check_time(contract, report, now) || check_location(contract, report) ||
+		check_columns(contract, report))
+		return;
+	(void) check_signals(contract, report);
+}

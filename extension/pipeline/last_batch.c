@@ -1,0 +1,222 @@
+/*
+ * last_batch.c
+ *	  fleet.last_batch(): what became of the reports just sent in this session.
+ *
+ * Kept in session memory, replaced by the next statement, void when the
+ * transaction or savepoint that sent them is rolled back.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+
+#include "fleet.h"
+#include "pipeline/batch.h"
+#include "pipeline/last_batch.h"
+
+typedef struct Refusal
+{
+	int64		ordinal;
+	DefectCode	code;
+	const char *field;			/* or NULL */
+} Refusal;
+
+typedef struct LastBatch
+{
+	bool		valid;
+	int			level;			/* nesting level of its transaction */
+	BatchOutcome outcome;
+	Refusal    *refusals;
+	int64		nrefusals;
+	int64		refusal_capacity;
+	int64	   *repeats;		/* ordinals */
+	int64		nrepeats;
+	int64		repeat_capacity;
+} LastBatch;
+
+static MemoryContext last_context = NULL;	/* child of TopMemoryContext */
+static LastBatch last;
+
+PG_FUNCTION_INFO_V1(last_batch);
+
+static void
+last_reset(void)
+{
+	memset(&last, 0, sizeof(last));
+	if (last_context != NULL)
+		MemoryContextReset(last_context);
+}
+
+void
+last_batch_begin(Batch *batch)
+{
+	if (last_context == NULL)
+		last_context = AllocSetContextCreate(TopMemoryContext, "fleet last batch",
+											 ALLOCSET_DEFAULT_SIZES);
+	last_reset();
+	last.level = batch->level;
+}
+
+/* Room for one more element of `size` bytes; arrays may pass 1 GB. */
+static void *
+grow(void *array, int64 used, int64 *capacity, Size size)
+{
+	if (used < *capacity)
+		return array;
+	*capacity = Max(16, *capacity * 2);
+	return array == NULL
+		? MemoryContextAllocHuge(last_context, *capacity * size)
+		: repalloc_huge(array, *capacity * size);
+}
+
+void
+last_batch_note(Batch *batch)
+{
+	for (int64 i = 0; i < batch->nreports; i++)
+	{
+		const Report *r = batch->reports[i];
+
+		if (r->verdict == VERDICT_REJECTED)
+		{
+			Refusal    *refusal;
+
+			last.refusals = grow(last.refusals, last.nrefusals, &last.refusal_capacity,
+								 sizeof(Refusal));
+			refusal = &last.refusals[last.nrefusals++];
+			refusal->ordinal = r->ordinal;
+			refusal->code = r->defect_code;
+			refusal->field = r->defect_field
+				? MemoryContextStrdup(last_context, r->defect_field) : NULL;
+		}
+		else if (r->verdict == VERDICT_REPEATED)
+		{
+			last.repeats = grow(last.repeats, last.nrepeats, &last.repeat_capacity, sizeof(int64));
+			last.repeats[last.nrepeats++] = r->ordinal;
+		}
+	}
+}
+
+static int
+compare_refusal(const void *a, const void *b)
+{
+	int64		x = ((const Refusal *) a)->ordinal;
+	int64		y = ((const Refusal *) b)->ordinal;
+
+	return (x > y) - (x < y);
+}
+
+static int
+compare_ordinal(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	return (x > y) - (x < y);
+}
+
+void
+last_batch_end(Batch *batch)
+{
+	if (last.nrefusals > 1)
+		qsort(last.refusals, last.nrefusals, sizeof(Refusal), compare_refusal);
+	if (last.nrepeats > 1)
+		qsort(last.repeats, last.nrepeats, sizeof(int64), compare_ordinal);
+	last.outcome = batch->outcome;
+	last.level = batch->level;
+	last.valid = true;
+}
+
+void
+last_batch_abort(int level)
+{
+	if (last.level >= level)
+		last_reset();
+}
+
+void
+last_batch_commit_sub(int level)
+{
+	/* from now on it stands and falls with the transaction around it */
+	if (last.level >= level)
+		last.level = level - 1;
+}
+
+static Datum
+refusals_jsonb(void)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '[');
+	for (int64 i = 0; i < last.nrefusals; i++)
+	{
+		const Refusal *r = &last.refusals[i];
+
+		CHECK_FOR_INTERRUPTS();
+		appendStringInfo(&json, "%s{\"ordinal\":" INT64_FORMAT ",\"code\":\"%s\",\"field\":",
+						 i > 0 ? "," : "", r->ordinal, defect_code_name(r->code));
+		if (r->field)
+			escape_json(&json, r->field);
+		else
+			appendStringInfoString(&json, "null");
+		appendStringInfoChar(&json, '}');
+	}
+	appendStringInfoChar(&json, ']');
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
+}
+
+static Datum
+repeats_array(void)
+{
+	Datum	   *elems = palloc(Max(last.nrepeats, 1) * sizeof(Datum));
+
+	for (int64 i = 0; i < last.nrepeats; i++)
+		elems[i] = Int64GetDatum(last.repeats[i]);
+	return PointerGetDatum(construct_array(elems, last.nrepeats, INT8OID, 8, true,
+										   TYPALIGN_DOUBLE));
+}
+
+Datum
+last_batch_tuple(FunctionCallInfo fcinfo)
+{
+	Datum		values[8];
+	bool		nulls[8] = {false};
+	TupleDesc	desc;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	if (!last.valid)
+		return (Datum) 0;
+	values[0] = Int64GetDatum(last.outcome.batch_id);
+	nulls[0] = last.outcome.batch_id == 0;
+	values[1] = Int64GetDatum(last.outcome.received);
+	values[2] = Int64GetDatum(last.outcome.accepted);
+	values[3] = Int64GetDatum(last.outcome.repeated);
+	values[4] = Int64GetDatum(last.outcome.late);
+	values[5] = Int64GetDatum(last.outcome.rejected);
+	values[6] = refusals_jsonb();
+	values[7] = repeats_array();
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+}
+
+/*
+ * last_batch() returns a row: batch_id, received, accepted, repeated, late,
+ * rejected, refused jsonb, repeats bigint[]; null before the first statement.
+ */
+Datum
+last_batch(PG_FUNCTION_ARGS)
+{
+	Datum		tuple = last_batch_tuple(fcinfo);
+
+	if (tuple == (Datum) 0)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(tuple);
+}
