@@ -255,15 +255,11 @@ number_text(double value)
 	return float8out_internal(value);
 }
 
-/* True when the report was rejected. */
-static bool
-check_range(Report *report, const Range *range, const char *field, double value)
+/* As the sender wrote it, not as the nearest double. */
+static char *
+single_text(float4 value)
 {
-	/* written so that NaN fails */
-	if (value >= range->min && value <= range->max)
-		return false;
-	report_reject(report, DEFECT_OUT_OF_RANGE, field, number_text(value));
-	return true;
+	return DatumGetCString(DirectFunctionCall1(float4out, Float4GetDatum(value)));
 }
 
 static bool
@@ -337,8 +333,11 @@ check_columns(const Contract *contract, Report *report)
 			report_reject(report, DEFECT_MISSING_FIELD, column_names[i], NULL);
 			return true;
 		}
-		if (check_range(report, &contract->column_range[i], column_names[i], values[i]))
+		if (values[i] < contract->column_range[i].min || values[i] > contract->column_range[i].max)
+		{
+			report_reject(report, DEFECT_OUT_OF_RANGE, column_names[i], single_text(values[i]));
 			return true;
+		}
 	}
 	return false;
 }

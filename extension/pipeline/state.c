@@ -17,6 +17,7 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "executor/executor.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -41,6 +42,7 @@ enum
 
 struct StateStore
 {
+	MemoryContext context;		/* the caller's at state_open(); outlives a vehicle's turn */
 	Relation	rel;
 	Relation	index;
 	Snapshot	snapshot;
@@ -55,6 +57,8 @@ struct StateStore
 static void
 start_scan(StateStore *store)
 {
+	MemoryContext old = MemoryContextSwitchTo(store->context);
+
 	/*
 	 * In READ COMMITTED a state that another session has moved since this
 	 * statement began must be seen.  Stricter levels keep their snapshot and
@@ -63,6 +67,7 @@ start_scan(StateStore *store)
 	store->snapshot = RegisterSnapshot(IsolationUsesXactSnapshot()
 									   ? GetTransactionSnapshot() : GetLatestSnapshot());
 	store->scan = index_beginscan(store->rel, store->index, store->snapshot, 1, 0);
+	MemoryContextSwitchTo(old);
 }
 
 static void
@@ -78,6 +83,7 @@ state_open(void)
 {
 	StateStore *store = palloc0(sizeof(StateStore));
 
+	store->context = CurrentMemoryContext;
 	store->rel = table_open(fleet_relation_oid("vehicle_state"), RowExclusiveLock);
 	if (RelationGetNumberOfAttributes(store->rel) != STATE_COLUMNS)
 		ereport(ERROR,
@@ -92,6 +98,8 @@ state_open(void)
 	InitResultRelInfo(store->rri, store->rel, 0, NULL, 0);
 	ExecOpenIndices(store->rri, false);
 	EvalPlanQualInit(&store->epq, store->estate, NULL, NIL, -1);
+	/* for AFTER triggers that users may have put on the table */
+	AfterTriggerBeginQuery();
 	start_scan(store);
 	return store;
 }
@@ -100,7 +108,9 @@ void
 state_close(StateStore *store)
 {
 	end_scan(store);
+	AfterTriggerEndQuery(store->estate);
 	EvalPlanQualEnd(&store->epq);
+	ExecResetTupleTable(store->estate->es_tupleTable, false);
 	ExecCloseIndices(store->rri);
 	ExecDropSingleTupleTableSlot(store->found);
 	ExecDropSingleTupleTableSlot(store->changed);

@@ -58,6 +58,7 @@ typedef struct Partition
 
 struct EventStore
 {
+	MemoryContext context;		/* the caller's at event_store_open() */
 	Relation	parent;
 	Partition  *partitions;
 	/* the last look-up: times arrive in runs of the same partition */
@@ -71,6 +72,7 @@ event_store_open(void)
 {
 	EventStore *store = palloc0(sizeof(EventStore));
 
+	store->context = CurrentMemoryContext;
 	store->parent = table_open(fleet_relation_oid("event"), RowExclusiveLock);
 	return store;
 }
@@ -112,7 +114,7 @@ open_partition(EventStore *store, Oid relid)
 	for (p = store->partitions; p != NULL; p = p->next)
 		if (p->relid == relid)
 			return p;
-	p = palloc0(sizeof(Partition));
+	p = MemoryContextAllocZero(store->context, sizeof(Partition));
 	p->relid = relid;
 	p->rel = table_open(relid, RowExclusiveLock);
 	if (p->rel->rd_rel->relkind != RELKIND_RELATION)
@@ -179,39 +181,48 @@ make_partition(EventStore *store, TimestampTz time)
 	return p;
 }
 
+static void
+start_probing(EventStore *store, Partition *p)
+{
+	MemoryContext old = MemoryContextSwitchTo(store->context);
+	Oid			pk = fleet_primary_key_index(p->rel);
+
+	if (!OidIsValid(pk))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("partition \"%s\" of fleet.event has no primary key",
+						RelationGetRelationName(p->rel))));
+	p->index = index_open(pk, RowExclusiveLock);
+	p->slot = table_slot_create(p->rel, NULL);
+
+	/*
+	 * Whoever else writes this vehicle's events holds the lock that we hold
+	 * now, so what is there is committed or our own.
+	 */
+	p->scan = index_beginscan(p->rel, p->index, SnapshotSelf, 3, 0);
+	MemoryContextSwitchTo(old);
+}
+
 bool
 event_store_contains(EventStore *store, const Report *report)
 {
 	Partition  *p = find_partition(store, report->event_time);
 	ScanKeyData keys[3];
+	bool		found;
 
 	if (p == NULL)
 		return false;
 	if (p->index == NULL)
-	{
-		Oid			pk = fleet_primary_key_index(p->rel);
-
-		if (!OidIsValid(pk))
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("partition \"%s\" of fleet.event has no primary key",
-							RelationGetRelationName(p->rel))));
-		p->index = index_open(pk, RowExclusiveLock);
-		p->slot = table_slot_create(p->rel, NULL);
-
-		/*
-		 * Whoever else writes this vehicle's events holds the lock that we
-		 * hold now, so what is there is committed or our own.
-		 */
-		p->scan = index_beginscan(p->rel, p->index, SnapshotSelf, 3, 0);
-	}
+		start_probing(store, p);
 	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(report->vehicle_id));
 	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_TIMESTAMPTZ_EQ,
 				TimestampTzGetDatum(report->event_time));
 	ScanKeyInit(&keys[2], 3, BTEqualStrategyNumber, F_INT4EQ,
 				Int32GetDatum((int32) report->digest));
 	index_rescan(p->scan, keys, 3, NULL, 0);
-	return index_getnext_slot(p->scan, ForwardScanDirection, p->slot);
+	found = index_getnext_slot(p->scan, ForwardScanDirection, p->slot);
+	ExecClearTuple(p->slot);
+	return found;
 }
 
 static void

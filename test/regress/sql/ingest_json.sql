@@ -31,15 +31,15 @@ SELECT t, accepted = 1 AS accepted, refused->0->>'code' AS code, refused->0->>'f
 	'2025-02-29T00:00:00Z', '2025-01-15T14:32:18', '2025-01-15', '2025-13-15T14:32:18Z', '2025-01-15T24:00:00Z', '2025-01-15T14:32:60Z', 'now', '', '2025-01-15T14:32:18.Z',
 	'2025-01-15T14:32:18Zjunk', '2025-01-15T14:32:18+99:00', '0000-01-01T00:00:00Z', '12025-01-15T14:32:18Z']) t,
   LATERAL fleet.ingest_json(:src, jsonb_build_object('device', 'clock', 'timestamp', t)) o;
-SELECT t, accepted = 1 AS accepted, refused->0->>'code' AS code
-  FROM unnest(ARRAY['1e300', '-1e300', '0', 'true', '[]', '{}', '99999999999999999']::jsonb[]) t,
+SELECT left(t::text, 20) AS t, accepted = 1 AS accepted, refused->0->>'code' AS code
+  FROM unnest(ARRAY['1e30', '-1e30', '0', 'true', '[]', '{}', '99999999999999999']::jsonb[]) t,
   LATERAL fleet.ingest_json(:src, jsonb_build_object('device', 'clock', 'timestamp', t)) o;
 
 -- 4. What is no report goes to quarantine whole
-SELECT accepted, rejected, refused FROM fleet.ingest_json(:src, '[5, "text", null, [], {}, {"device": {"a": 1}, "timestamp": 0}, {"device": true, "timestamp": 0},
+SELECT accepted, rejected FROM fleet.ingest_json(:src, '[5, "text", null, [], {}, {"device": {"a": 1}, "timestamp": 0}, {"device": true, "timestamp": 0},
 	{"device": "d", "timestamp": "2025-01-15T14:32:18Z", "location": {"lat": "north"}}, {"device": "d", "timestamp": "2025-01-15T14:32:18Z", "x": [[1]]},
-	{"device": "d", "timestamp": "2025-01-15T14:32:18Z", "x": 1e400}, {"device": "d", "timestamp": "2025-01-15T14:32:18Z", "schema_version": 1.5}]');
-SELECT q.ordinal, q.code, q.field, convert_from(q.raw, 'UTF8') AS raw FROM fleet.quarantine q JOIN fleet.last_batch() USING (batch_id) ORDER BY q.ordinal;
+	{"device": "d", "timestamp": "2025-01-15T14:32:18Z", "x": 1e309}, {"device": "d", "timestamp": "2025-01-15T14:32:18Z", "schema_version": 1.5}]');
+SELECT q.ordinal, q.code, q.field, left(convert_from(q.raw, 'UTF8'), 90) AS raw FROM fleet.quarantine q JOIN fleet.last_batch() USING (batch_id) ORDER BY q.ordinal;
 SELECT accepted, rejected FROM fleet.ingest_json(:src, '7');
 SELECT received FROM fleet.ingest_json(:src, '[]');
 SELECT accepted, rejected, refused FROM fleet.ingest_json(:src, (repeat('{"a":', 40) || '1' || repeat('}', 40))::jsonb);
