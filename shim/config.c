@@ -435,9 +435,6 @@ config_parse(const char *text, size_t len, char *err, size_t errlen)
 	}
 
 	object = json_tokener_parse_ex(tokener, text, (int) len);
-	/* The tokener wants to see an end after a lone number or an open text. */
-	if (object == NULL && json_tokener_get_error(tokener) == json_tokener_continue)
-		object = json_tokener_parse_ex(tokener, "", -1);
 	if (object != NULL)
 		for (size_t i = json_tokener_get_parse_end(tokener); i < len; i++)
 			if (strchr(" \t\r\n", text[i]) == NULL)
@@ -448,8 +445,8 @@ config_parse(const char *text, size_t len, char *err, size_t errlen)
 			}
 	if (object == NULL || !json_object_is_type(object, json_type_object))
 	{
-		size_t		end = json_tokener_get_parse_end(tokener);
 		enum json_tokener_error code = json_tokener_get_error(tokener);
+		size_t		end = code == json_tokener_continue ? len : json_tokener_get_parse_end(tokener);
 		int			line = 1;
 
 		for (size_t i = 0; i < end && i < len; i++)

@@ -8,6 +8,7 @@
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct TlsContext
 {
@@ -18,7 +19,8 @@ static TlsContext *
 fail(SSL_CTX *ctx, const char *what, const char *path, char *err, size_t errlen)
 {
 	unsigned long code = ERR_get_error();
-	const char *reason = code ? ERR_reason_error_string(code) : NULL;
+	const char *reason = code == 0 ? NULL : ERR_SYSTEM_ERROR(code) ?
+		strerror(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
 
 	snprintf(err, errlen, "%s \"%s\": %s", what, path, reason ? reason : "not usable");
 	ERR_clear_error();
