@@ -1,0 +1,102 @@
+/*
+ * client.h
+ *	  Devices as the daemon sees them: connections that send lines, wait for
+ *	  acknowledgements, and after a lost connection send again what had none.
+ */
+#ifndef SIM_CLIENT_H
+#define SIM_CLIENT_H
+
+#include "channel.h"
+#include "outbox.h"
+
+typedef struct ClientOptions
+{
+	const char *protocol;		/* "json" or "http" */
+	const char *address;		/* HOST:PORT */
+	const char *token;
+	const char *mapping;		/* NULL: the daemon's default */
+	bool		tls;
+	const char *ca;				/* file of certificates, NULL: accept any */
+	int			connections;
+	int			http_batch;		/* documents in one request */
+	bool		http_gzip;
+} ClientOptions;
+
+/* Every line that was sent ends in exactly one of these calls, or in none. */
+typedef struct ClientEvents
+{
+	void		(*acked) (void *context, uint64_t id);
+	/* field may be NULL */
+	void		(*rejected) (void *context, uint64_t id, const char *code, const char *field);
+	void	   *context;
+} ClientEvents;
+
+typedef enum LaneState
+{
+	LANE_WAITING,				/* no connection until retry_at */
+	LANE_CONNECTING,			/* TCP and TLS */
+	LANE_GREETING,				/* credentials sent, not confirmed */
+	LANE_READY					/* documents flow */
+} LaneState;
+
+typedef struct Client Client;
+
+/* One connection.  A device stays on its lane, so its order holds. */
+typedef struct Lane
+{
+	Client	   *client;
+	int			number;
+	LaneState	state;
+	Channel		channel;
+	Outbox		outbox;
+	Buffer		control;		/* to be written before the outbox */
+	size_t		control_offset;
+	Buffer		input;
+	int64_t		retry_at_us;	/* monotonic */
+	int			failures;		/* in a row */
+	uint64_t	decided;		/* lines the daemon has decided on this connection */
+	size_t		in_request;		/* http: entries of the request under way */
+} Lane;
+
+/* A protocol is a row of functions; see client_json.c and client_http.c. */
+typedef struct Protocol
+{
+	const char *name;
+	bool		streams;		/* the outbox is written as it is */
+	/* The connection stands: put the greeting into lane->control. */
+	void		(*opened) (Lane *lane);
+	/* Whatever else can be put into lane->control now. */
+	void		(*produce) (Lane *lane);
+	/* Consume what it can of lane->input; false closes, *reason tells. */
+	bool		(*receive) (Lane *lane, const char **reason);
+} Protocol;
+
+struct Client
+{
+	ClientOptions options;
+	ClientEvents events;
+	const Protocol *protocol;
+	SSL_CTX    *tls;
+	char	   *host;
+	char	   *port;
+	Lane	   *lanes;
+	struct pollfd *polls;
+	uint64_t	reconnects;
+};
+
+extern const Protocol protocol_json;
+extern const Protocol protocol_http;
+
+extern Client *client_open(const ClientOptions *options, const ClientEvents *events);
+extern bool client_has_room(const Client *c, int lane);
+extern void client_send(Client *c, int lane, uint64_t id, const char *line, size_t len);
+/* One round of waiting, reading and writing. */
+extern void client_turn(Client *c, int timeout_ms);
+extern size_t client_unacked(const Client *c);
+extern void client_close(Client *c);
+
+/* For protocols. */
+extern void lane_set_state(Lane *lane, LaneState state);
+extern void lane_retry(Lane *lane, int64_t delay_us, const char *reason);
+
+#endif							/* SIM_CLIENT_H */
