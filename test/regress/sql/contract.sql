@@ -1,6 +1,7 @@
 --
 -- Contracts, quarantine, replay
 --
+SET timezone = 'UTC'; SET datestyle = 'ISO'; SET intervalstyle = 'postgres';
 INSERT INTO fleet.tenant (tenant_id, name) VALUES (111, 'contract');
 SELECT source_id AS src FROM fleet.create_source(111, 'feed') \gset
 SELECT fleet.register_device(111, 'A') AS a \gset

@@ -2,6 +2,7 @@
 -- fleet.ingest: every row sent is an event, a repeat or a row of quarantine
 --
 \set VERBOSITY default
+SET timezone = 'UTC'; SET datestyle = 'ISO'; SET intervalstyle = 'postgres';
 INSERT INTO fleet.tenant (tenant_id, name) VALUES (110, 'ingest');
 INSERT INTO fleet.contract (tenant_id, horizon) VALUES (110, '100 years');
 SELECT source_id AS src, token AS tok FROM fleet.create_source(110, 'feed') \gset
@@ -27,7 +28,7 @@ SELECT :src, d, '2024-03-01 10:00:10+00', 50.12, 8.69 FROM unnest(ARRAY['A', 'B'
 SELECT * FROM outcome;
 INSERT INTO fleet.ingest (source_id, device) SELECT 1, 'x' WHERE false;
 SELECT * FROM outcome;
-SELECT vehicle, vehicle_type, event_time, location, altitude_m, accuracy_m, speed_kmh, heading_deg, signals, late, ST_AsText(position), zone
+SELECT vehicle, vehicle_type, event_time, location, altitude_m, accuracy_m, speed_kmh, heading_deg, signals, late, ST_AsText(position)
   FROM fleet.telemetry WHERE tenant_id = 110 ORDER BY vehicle, event_time;
 
 -- 3. Repeats: in one batch, in two; another report of the same second is no repeat
@@ -79,8 +80,9 @@ SELECT * FROM outcome;
 CREATE TEMP TABLE sent AS
 SELECT :src AS source_id, 'A' AS device, '2024-03-02 08:00:01+00'::timestamptz AS event_time, 50.2::float8 AS latitude, 8.6::float8 AS longitude, NULL::fleet.signals AS signals
 UNION ALL SELECT :src, 'A', '2024-03-02 08:00:02+00', 50.3, 8.6, '{"battery_percent": 50}';
-\copy sent TO 'sent.copy' (FORMAT binary)
-\copy fleet.ingest (source_id, device, event_time, latitude, longitude, signals) FROM 'sent.copy' (FORMAT binary)
+SELECT current_setting('data_directory') || '/sent.copy' AS copy_file \gset
+COPY sent TO :'copy_file' (FORMAT binary);
+COPY fleet.ingest (source_id, device, event_time, latitude, longitude, signals) FROM :'copy_file' (FORMAT binary);
 SELECT * FROM outcome;
 SELECT count(*) FROM fleet.ingest;					-- nothing stays in the view
 

@@ -1,6 +1,7 @@
 --
 -- fleet.ingest_json: the reference document, or an array of them
 --
+SET timezone = 'UTC'; SET datestyle = 'ISO'; SET intervalstyle = 'postgres';
 INSERT INTO fleet.tenant (tenant_id, name, auto_register) VALUES (112, 'json', true);
 INSERT INTO fleet.contract (tenant_id, horizon) VALUES (112, '100 years');
 SELECT source_id AS src FROM fleet.create_source(112, 'feed') \gset
