@@ -6,6 +6,24 @@
 #   make check      every test
 #   make bench      the figures of docs/benchmarks.md
 #   make fuzz       the fuzzers, bounded in time
+# These begin on a machine where nothing may be installed yet, PGXS included,
+# so they work through sub-makes.
+BARE = check demo install-deps
+ifneq (,$(filter $(BARE),$(MAKECMDGOALS)))
+OTHERS = $(filter-out $(BARE),$(MAKECMDGOALS))
+.PHONY: $(BARE) $(OTHERS)
+.NOTPARALLEL:
+install-deps:
+	@tools/install-deps
+check: install-deps
+	+@MAKE='$(MAKE)' test/check
+demo: install-deps
+	$(MAKE) stage
+	tools/demo
+$(OTHERS):
+	$(MAKE) $@
+else
+
 EXTENSION = control/fleet
 EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" control/fleet.control)
 MODULE_big = fleet
@@ -38,10 +56,13 @@ clean: clean-shim
 
 .PHONY: shim install-shim clean-shim
 shim:
-	$(MAKE) -C shim PG_CONFIG=$(PG_CONFIG) VERSION=$(EXTVERSION)
+	@$(MAKE) --no-print-directory -C shim PG_CONFIG=$(PG_CONFIG) VERSION=$(EXTVERSION)
 install-shim:
-	$(MAKE) -C shim install PG_CONFIG=$(PG_CONFIG) VERSION=$(EXTVERSION) DESTDIR=$(DESTDIR)
+	@$(MAKE) --no-print-directory -C shim install PG_CONFIG=$(PG_CONFIG) VERSION=$(EXTVERSION) DESTDIR=$(DESTDIR)
 clean-shim:
-	$(MAKE) -C shim clean
+	@$(MAKE) --no-print-directory -C shim clean
+	rm -rf build
 
 include test/targets.mk
+
+endif

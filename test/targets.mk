@@ -1,4 +1,5 @@
-# The test targets, included by the root Makefile.
+# The test targets, included by the root Makefile. `make check` runs them all,
+# through test/check.
 #
 # The extension under test is never installed into the system: it is staged
 # below build/stage, and the server is told to look there first.
@@ -7,12 +8,18 @@ PG_REGRESS = $(abspath $(dir $(PGXS))../test/regress/pg_regress)
 PG_ISOLATION_REGRESS = $(abspath $(dir $(PGXS))../test/isolation/pg_isolation_regress)
 REGRESS_TESTS ?= $(shell cat test/regress/schedule)
 ISOLATION_TESTS ?= $(sort $(basename $(notdir $(wildcard test/isolation/specs/*.spec))))
+UNIT_TESTS ?= $(patsubst test/unit/%.c,build/unit/%,$(sort $(wildcard test/unit/test_*.c)))
+E2E_TESTS ?= $(sort $(wildcard test/e2e/*.pl))
+STATIC_TESTS ?= $(sort $(wildcard test/static/*.pl))
 
-.PHONY: stage check-regress check-isolation
+.PHONY: stage check-regress check-isolation unit check-unit check-e2e check-static bench fuzz
+# A staged install made by root in somebody else's tree is handed to its owner,
+# who could not replace it otherwise.
 stage: all
 	@rm -rf $(STAGE)
 	@umask 022 && $(MAKE) -s install DESTDIR=$(STAGE) >/dev/null
 	@tools/test-conf $(STAGE) > build/test.conf
+	@if [ "$$(id -u)" = 0 ]; then chown -R --reference=. build/stage; fi
 
 # The server's settings are written where the tests run, which is not this
 # folder when the unprivileged user cannot reach it.
@@ -25,3 +32,25 @@ check-regress: stage
 
 check-isolation: stage
 	$(call RUN_REGRESS,isolation,$(PG_ISOLATION_REGRESS)) $(ISOLATION_TESTS)
+
+# The daemon's layers, under ASan and UBSan.
+unit:
+	$(MAKE) -C test/unit PG_CONFIG=$(PG_CONFIG)
+check-unit: unit
+	test/run-tap --name=unit $(UNIT_TESTS)
+
+# PostgreSQL::Test::Utils and ::Cluster want the variables.
+check-e2e: stage
+	tools/unprivileged build/e2e env TESTDIR=build/e2e TESTDATADIR=build/e2e/tmp_check TESTLOGDIR=build/e2e/tmp_check/log \
+	  PG_REGRESS=$(PG_REGRESS) PATH="$(bindir):$$PATH" PERL5LIB="$(dir $(PGXS))../test/perl:test/e2e" \
+	  test/run-tap --name=e2e $(E2E_TESTS)
+
+check-static: all
+	test/run-tap --name=static $(STATIC_TESTS)
+
+bench: stage
+	bench/run
+
+fuzz:
+	@tools/install-deps --fuzz
+	$(MAKE) -C test/fuzz fuzz
