@@ -9,12 +9,16 @@ SELECT pg_catalog.pg_extension_config_dump('fleet.vehicle', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.device', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.source', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.vehicle_state', '');
+SELECT pg_catalog.pg_extension_config_dump('fleet.rule', '');
+SELECT pg_catalog.pg_extension_config_dump('fleet.alert', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.batch', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.quarantine', '');
 
 SELECT pg_catalog.pg_extension_config_dump('fleet.tenant_tenant_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.vehicle_vehicle_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.source_source_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('fleet.rule_rule_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('fleet.alert_alert_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.batch_batch_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.quarantine_quarantine_id_seq', '');
 
@@ -25,6 +29,7 @@ CREATE FUNCTION fleet.after_restore() RETURNS void
     SET search_path = pg_catalog, fleet, pg_temp
     AS $$
 BEGIN
+    UPDATE fleet.alert SET xact_id = pg_current_xact_id();
     UPDATE fleet.quarantine SET xact_id = pg_current_xact_id();
 END
 $$;

@@ -12,8 +12,3 @@ WEAK void geofence_watch(VehicleState *vs, const Report *report, WatchResult *ou
 WEAK void geofence_watch_clock(VehicleState *vs, TimestampTz now, WatchResult *out) {}
 WEAK void geofence_pack(VehicleState *vs) {}
 WEAK void geofence_store(WatchResult *result) {}
-WEAK void rule_watch(VehicleState *vs, const Report *report, WatchResult *out) {}
-WEAK void rule_watch_clock(VehicleState *vs, TimestampTz now, WatchResult *out) {}
-WEAK void rule_pack(VehicleState *vs) {}
-WEAK void alert_store(WatchResult *result, int64 batch_id) {}
-WEAK const char *alert_kind_name(AlertKind kind) { return ""; }

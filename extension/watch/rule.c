@@ -505,19 +505,20 @@ rule_pack(VehicleState *vs)
 	memory->changed = false;
 }
 
-/* The vehicle's memory, unpacked for this set; lives as long as the batch. */
+/*
+ * The vehicle's memory, unpacked for this set; lives in the context that the
+ * pipeline gives each vehicle of a batch.
+ */
 static RuleMemory *
 memory_for(VehicleState *vs, const RuleSet *set, WatchResult *out)
 {
 	RuleMemory *memory = vs->rule_memory;
-	MemoryContext old;
 	Size		entries;
 	Size		stats;
 
 	if (memory && memory->set_context == set->context)
 		return memory;
 
-	old = MemoryContextSwitchTo(out->context);
 	if (memory)
 		rule_pack(vs);			/* the rules changed within the batch */
 
@@ -546,7 +547,6 @@ memory_for(VehicleState *vs, const RuleSet *set, WatchResult *out)
 		memory->changed = true;
 	}
 	vs->rule_memory = memory;
-	MemoryContextSwitchTo(old);
 	return memory;
 }
 

@@ -606,6 +606,23 @@ check_node(Node *node, CompileState *cs)
 /* --- compiling --- */
 
 /*
+ * Where the label of "expression label" stands, for which the parser keeps no
+ * location: it is the last word; -1 when spelt so that it is not found.
+ */
+static int
+label_location(const char *text, const char *label)
+{
+	int			len = strlen(label);
+
+	for (int at = (int) strlen(text) - len; at >= 0; at--)
+	{
+		if (pg_strncasecmp(text + at, label, len) == 0)
+			return at;
+	}
+	return -1;
+}
+
+/*
  * The one expression of what the parser made of the text.  The grammar used is
  * PL/pgSQL's, which takes a bare expression, so positions are those of the
  * author's text and there is no wrapper to break out of; it also takes the
@@ -634,12 +651,11 @@ bare_expression(CompileState *cs, List *parsed)
 				 errmsg("a condition is one boolean expression, not several"),
 				 parser_errposition(cs->pstate, ((ResTarget *) lsecond(stmt->targetList))->location)));
 	target = linitial(stmt->targetList);
-	if (target->name || target->indirection)
+	if (target->name)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("a condition cannot be given a name"),
-				 errdetail("\"%s\" follows the expression.", target->name),
-				 parser_errposition(cs->pstate, target->location)));
+				 errmsg("syntax error at or near \"%s\"", target->name),
+				 parser_errposition(cs->pstate, label_location(cs->pstate->p_sourcetext, target->name))));
 	return target->val;
 }
 
