@@ -1,13 +1,30 @@
 /*
  * vin.h
- *	  Vehicle identification numbers, ISO 3779 and ISO 3780.
+ *	  Vehicle identification numbers, ISO 3779.
  */
 #ifndef FLEET_VIN_H
 #define FLEET_VIN_H
 
+#include "fmgr.h"
+
 #define VIN_LENGTH 17
 
-/* 17 characters of the VIN alphabet (no I, O, Q), either case, check digit right. */
+/* On disk: the 17 characters in upper case, not terminated. */
+typedef struct Vin
+{
+	char		chars[VIN_LENGTH];
+} Vin;
+
+#define DatumGetVinP(d) ((Vin *) DatumGetPointer(d))
+#define PG_GETARG_VIN_P(n) DatumGetVinP(PG_GETARG_DATUM(n))
+
+/*
+ * Does a text look like a real VIN, so that it should not be stored?  Meant for
+ * every text that arrives, so it is quick to say no and careful to say yes: 17
+ * characters, in either case, at least one letter, four digits at the end, and
+ * the check digit right or the filler ZZZ that European makers put in place of
+ * a check digit's section.
+ */
 extern bool vin_looks_valid(const char *s, int len);
 
 #endif							/* FLEET_VIN_H */
