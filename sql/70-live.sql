@@ -21,6 +21,19 @@ CREATE FUNCTION fleet.cursor_now() RETURNS text
     END;
 COMMENT ON FUNCTION fleet.cursor_now() IS 'A cursor for fleet.alerts_since and its like that stands at this moment';
 
+CREATE FUNCTION fleet.alerts_since(cursor text, tenant_id integer DEFAULT 1)
+    RETURNS TABLE (alert fleet.alert, next_cursor text)
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    BEGIN ATOMIC
+    SELECT a, pg_current_snapshot()::text
+      FROM fleet.alert a
+     WHERE a.tenant_id = alerts_since.tenant_id
+       AND a.xact_id >= pg_snapshot_xmin(cursor::pg_snapshot)
+       AND NOT pg_visible_in_snapshot(a.xact_id, cursor::pg_snapshot)
+     ORDER BY a.alert_id;
+    END;
+COMMENT ON FUNCTION fleet.alerts_since(text, integer) IS 'Alerts raised, cleared or acknowledged since a cursor, with the cursor to go on from; commit-safe';
+
 CREATE FUNCTION fleet.quarantine_since(cursor text, tenant_id integer DEFAULT 1)
     RETURNS TABLE (quarantine fleet.quarantine, next_cursor text)
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
