@@ -177,8 +177,12 @@ dirt_pass(Dirt *d, int number, Message *m)
 	{
 		DirtKind	kind = d->kinds[rng_below(&d->rng, d->kind_count)];
 
+		/* One report of a vehicle is held back at a time. */
 		if (kind == DIRT_ORDER && t->held.len > 0)
-			kind = DIRT_REPEAT;
+		{
+			emit_clean(d, m);
+			return;
+		}
 		d->counts.of[kind]++;
 		switch (kind)
 		{

@@ -152,13 +152,17 @@ buffer_printf(Buffer *b, const char *fmt,...)
 	va_list		args;
 	int			len;
 
+	buffer_reserve(b, 1);
 	va_start(args, fmt);
-	len = vsnprintf(NULL, 0, fmt, args);
+	len = vsnprintf(b->data + b->len, b->size - b->len, fmt, args);
 	va_end(args);
-	buffer_reserve(b, len + 1);
-	va_start(args, fmt);
-	vsnprintf(b->data + b->len, len + 1, fmt, args);
-	va_end(args);
+	if ((size_t) len >= b->size - b->len)
+	{
+		buffer_reserve(b, (size_t) len + 1);
+		va_start(args, fmt);
+		vsnprintf(b->data + b->len, b->size - b->len, fmt, args);
+		va_end(args);
+	}
 	b->len += len;
 }
 

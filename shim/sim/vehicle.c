@@ -18,6 +18,7 @@
 
 #define SPEEDUP_MS2 1.6
 #define BRAKE_MS2 1.8
+#define FIRM_BRAKE_MS2 3.5
 #define HARSH_BRAKE_MS2 5.5
 #define TURN_SPEED_MS 4.5
 #define KMH_PER_MS 3.6
@@ -125,10 +126,14 @@ end_trip(Vehicle *v)
 static double
 speed_at_end(const Vehicle *v, double *stop_before_m)
 {
+	double		stopping_m = v->speed_ms * v->speed_ms / (2 * FIRM_BRAKE_MS2);
+	bool		can_stop = stopping_m <= v->length_m - v->along_m;
+
 	*stop_before_m = 0;
-	if (v->trip_left_m <= 0)
+	if (v->trip_left_m <= 0 && can_stop)
 		return 0;
-	if (streets_has_light(v->to) && !streets_light_is_green(v->to, v->direction, v->time_us))
+	/* A light that turns red too late is passed, as everywhere. */
+	if (streets_has_light(v->to) && can_stop && !streets_light_is_green(v->to, v->direction, v->time_us))
 	{
 		*stop_before_m = STOP_GAP_M;
 		return 0;
@@ -164,7 +169,7 @@ drive(Vehicle *v, double dt)
 	v->odometer_m += moved_m;
 	v->energy_percent = fmax(v->energy_percent - moved_m * ENERGY_PERCENT_PER_M, 0);
 
-	if (v->trip_left_m <= 0 && v->length_m - v->along_m < 1)
+	if (v->trip_left_m <= 0 && v->length_m - v->along_m < 1 && v->speed_ms < 2)
 		end_trip(v);
 	else if (v->along_m >= v->length_m)
 	{
