@@ -13,23 +13,22 @@
 
 #include <math.h>
 
-#include "access/table.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "fleet.h"
+#include "pipeline/plan.h"
 #include "watch/geofence_set.h"
 
 /*
@@ -252,29 +251,23 @@ build_set(int32 tenant_id)
 	GeofenceSet *set = MemoryContextAllocZero(context, sizeof(GeofenceSet));
 	FenceShape **shapes;
 	MemoryContext old;
-	Relation	rel;
-	Oid			owner;
-	Oid			save_userid;
-	int			save_sec_context;
+	OwnerGuard	guard;
 	uint64		invalidations_before;
 
 	set->tenant_id = tenant_id;
 	set->context = context;
 
-	geofence_relid = fleet_relation_oid("geofence");
-	rel = table_open(geofence_relid, AccessShareLock);
-	owner = rel->rd_rel->relowner;
-	table_close(rel, NoLock);
-	invalidations_before = invalidations;
-
-	GetUserIdAndSecContext(&save_userid, &save_sec_context);
-	SetUserIdAndSecContext(owner, save_sec_context | SECURITY_LOCAL_USERID_CHANGE);
 	SPI_connect();
+	owner_begin(&guard);
+	geofence_relid = fleet_relation_oid("geofence");
+	/* waits for whoever changes the table's definition, and learns of it */
+	LockRelationOid(geofence_relid, AccessShareLock);
+	invalidations_before = invalidations;
 	PushActiveSnapshot(GetLatestSnapshot());
 	load_fences(set);
 	PopActiveSnapshot();
+	owner_end(&guard);
 	SPI_finish();
-	SetUserIdAndSecContext(save_userid, save_sec_context);
 
 	old = MemoryContextSwitchTo(context);
 	shapes = palloc_extended(sizeof(FenceShape *) * Max(set->nfences, 1), MCXT_ALLOC_HUGE);

@@ -1,0 +1,1026 @@
+/*
+ * geofence.c
+ *	  Which vehicle is in which geofence: transitions, and the alerts that they
+ *	  raise and clear.
+ *
+ * Of each vehicle we remember one entry per fence that it is in, is about to
+ * enter (min_fixes), or has an alert open on; fences that it is simply outside
+ * of have none.  An entry moves like this:
+ *
+ *		outside --- min_fixes fixes inside -----------------------------> inside
+ *		inside  --- min_fixes fixes more than hysteresis_m outside -----> outside
+ *
+ * A fix whose circle of accuracy meets the border counts for neither side, nor
+ * does it break a row of fixes.  What a fence does to a vehicle is always
+ * decided by the fix at hand and the entry: a set of fences that changed in
+ * between needs no special care, except that entries of fences which are gone
+ * are dropped (the table's own trigger has closed what they left open).
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "common/shortest_dec.h"
+#include "executor/spi.h"
+#include "lib/stringinfo.h"
+#include "port/pg_bswap.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/hsearch.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "fleet.h"
+#include "watch/geofence_set.h"
+#include "watch/watch.h"
+
+/* Two fixes further apart in time say nothing of the way between them. */
+#define CROSS_MAX_GAP (INT64CONST(3600) * USECS_PER_SEC)
+/* A speed alert ends so much below the limit, that it may not flap. */
+#define SPEED_CLEAR_MARGIN_KMH 2.0
+
+#define FENCE_STATE_VERSION 1
+
+typedef struct FenceEntry
+{
+	int32		geofence_id;
+	int32		slot;			/* in the set of FenceMemory.generation */
+	uint16		revision;		/* of the fence, when the entry was made */
+	uint16		pending;		/* fixes in a row that want another state */
+	bool		pending_inside; /* which */
+	bool		inside;
+	bool		dwelled;		/* the dwell of this visit has been told */
+	uint8		alerts;			/* open ones, ON_* */
+	TimestampTz entered_at;		/* when inside */
+	TimestampTz pending_at;		/* the first fix of that row */
+	Geopoint	pending_location;
+} FenceEntry;
+
+typedef struct FenceMemory
+{
+	MemoryContext context;		/* the one that the vehicle's state lives in */
+	uint64		generation;		/* of the set that the slots belong to */
+	int32		vehicle_type;	/* index in that set, -1: not one of its */
+	bool		changed;		/* fence_state no longer says the same */
+	int32		nentries;
+	int32		room;
+	FenceEntry *entries;
+} FenceMemory;
+
+/* What one call of watch works on. */
+typedef struct Watch
+{
+	VehicleState *vs;
+	FenceMemory *memory;
+	GeofenceSet *set;
+	WatchResult *out;
+	TimestampTz at;
+	bool		has_location;
+	Geopoint	location;
+	float4		accuracy_m;		/* 0: not known */
+	float4		speed_kmh;		/* NaN: not known */
+} Watch;
+
+/*
+ * Fences that were found gone.  Their trigger has closed what they left open,
+ * but not what a transaction that ran at the same moment added; geofence_store
+ * looks after that.  More than fit are few enough to forget.
+ */
+#define MAX_GONE 256
+static int32 gone[MAX_GONE];
+static int	ngone = 0;
+
+/* --- fence_state: the memory in a row --- */
+
+/*
+ * uint8 version, uint16 number of entries, then per entry: int32 geofence_id,
+ * uint16 revision, uint8 flags, uint8 alerts; when inside, int64 entered_at; when
+ * pending, uint16 pending, int64 pending_at, int32 latitude, int32 longitude.
+ * All in network byte order, so that a dump can be restored anywhere.
+ */
+#define FLAG_INSIDE 0x01
+#define FLAG_DWELLED 0x02
+#define FLAG_PENDING 0x04
+#define FLAG_PENDING_INSIDE 0x08
+#define FLAGS_KNOWN 0x0f
+#define ALERTS_KNOWN (ON_ENTER | ON_EXIT | ON_DWELL | ON_CROSS | ON_SPEED)
+
+#define STATE_HEADER_SIZE 3
+#define STATE_ENTRY_SIZE 8
+#define STATE_INSIDE_SIZE 8
+#define STATE_PENDING_SIZE 18
+#define STATE_MAX_ENTRIES PG_UINT16_MAX
+
+static inline uint64
+get_bytes(const uint8 **p, int n)
+{
+	uint64		v = 0;
+
+	while (n-- > 0)
+		v = (v << 8) | *(*p)++;
+	return v;
+}
+
+static inline void
+put_bytes(uint8 **p, uint64 v, int n)
+{
+	while (n-- > 0)
+		*(*p)++ = (uint8) (v >> (8 * n));
+}
+
+static FenceEntry *
+new_entry(FenceMemory *memory)
+{
+	if (memory->nentries == memory->room)
+	{
+		memory->room = Max(8, memory->room * 2);
+		if (memory->entries)
+			memory->entries = repalloc_huge(memory->entries, memory->room * sizeof(FenceEntry));
+		else
+			memory->entries = MemoryContextAlloc(memory->context, memory->room * sizeof(FenceEntry));
+	}
+	memset(&memory->entries[memory->nentries], 0, sizeof(FenceEntry));
+	return &memory->entries[memory->nentries++];
+}
+
+/* False when it is of another version or makes no sense; memory is then in bits. */
+static bool
+unpack_state(FenceMemory *memory, const bytea *state)
+{
+	const uint8 *p = (const uint8 *) VARDATA_ANY(state);
+	const uint8 *end = p + VARSIZE_ANY_EXHDR(state);
+	int			n;
+
+	if (end - p < STATE_HEADER_SIZE || get_bytes(&p, 1) != FENCE_STATE_VERSION)
+		return false;
+	n = (int) get_bytes(&p, 2);
+	for (int i = 0; i < n; i++)
+	{
+		FenceEntry *entry;
+		uint8		flags;
+
+		if (end - p < STATE_ENTRY_SIZE)
+			return false;
+		entry = new_entry(memory);
+		entry->geofence_id = (int32) get_bytes(&p, 4);
+		entry->revision = (uint16) get_bytes(&p, 2);
+		flags = (uint8) get_bytes(&p, 1);
+		entry->alerts = (uint8) get_bytes(&p, 1);
+		entry->inside = (flags & FLAG_INSIDE) != 0;
+		entry->dwelled = (flags & FLAG_DWELLED) != 0;
+		entry->pending_inside = (flags & FLAG_PENDING_INSIDE) != 0;
+		if ((flags & ~FLAGS_KNOWN) || (entry->alerts & ~ALERTS_KNOWN))
+			return false;
+		if (entry->inside)
+		{
+			if (end - p < STATE_INSIDE_SIZE)
+				return false;
+			entry->entered_at = (int64) get_bytes(&p, 8);
+			if (!IS_VALID_TIMESTAMP(entry->entered_at))
+				return false;
+		}
+		if (flags & FLAG_PENDING)
+		{
+			if (end - p < STATE_PENDING_SIZE)
+				return false;
+			entry->pending = (uint16) get_bytes(&p, 2);
+			entry->pending_at = (int64) get_bytes(&p, 8);
+			entry->pending_location.latitude = (int32) get_bytes(&p, 4);
+			entry->pending_location.longitude = (int32) get_bytes(&p, 4);
+			if (entry->pending == 0 || !IS_VALID_TIMESTAMP(entry->pending_at) ||
+				abs(entry->pending_location.latitude) > GEOPOINT_MAX_LATITUDE ||
+				abs(entry->pending_location.longitude) > GEOPOINT_MAX_LONGITUDE)
+				return false;
+		}
+	}
+	return p == end;
+}
+
+void
+geofence_pack(VehicleState *vs)
+{
+	FenceMemory *memory = vs->fence_memory;
+	Size		size = VARHDRSZ + STATE_HEADER_SIZE;
+	bytea	   *state;
+	uint8	   *p;
+
+	if (memory == NULL || !memory->changed)
+		return;
+	memory->changed = false;
+	if (memory->nentries == 0)
+	{
+		vs->fence_state = NULL;
+		return;
+	}
+
+	for (int i = 0; i < memory->nentries; i++)
+		size += STATE_ENTRY_SIZE + (memory->entries[i].inside ? STATE_INSIDE_SIZE : 0) +
+			(memory->entries[i].pending > 0 ? STATE_PENDING_SIZE : 0);
+	state = MemoryContextAlloc(memory->context, size);
+	SET_VARSIZE(state, size);
+	p = (uint8 *) VARDATA(state);
+	put_bytes(&p, FENCE_STATE_VERSION, 1);
+	put_bytes(&p, memory->nentries, 2);
+	for (int i = 0; i < memory->nentries; i++)
+	{
+		FenceEntry *entry = &memory->entries[i];
+
+		put_bytes(&p, (uint32) entry->geofence_id, 4);
+		put_bytes(&p, entry->revision, 2);
+		put_bytes(&p, (entry->inside ? FLAG_INSIDE : 0) |
+				  (entry->dwelled ? FLAG_DWELLED : 0) |
+				  (entry->pending > 0 ? FLAG_PENDING : 0) |
+				  (entry->pending > 0 && entry->pending_inside ? FLAG_PENDING_INSIDE : 0), 1);
+		put_bytes(&p, entry->alerts, 1);
+		if (entry->inside)
+			put_bytes(&p, (uint64) entry->entered_at, 8);
+		if (entry->pending > 0)
+		{
+			put_bytes(&p, entry->pending, 2);
+			put_bytes(&p, (uint64) entry->pending_at, 8);
+			put_bytes(&p, (uint32) entry->pending_location.latitude, 4);
+			put_bytes(&p, (uint32) entry->pending_location.longitude, 4);
+		}
+	}
+	Assert(p == (uint8 *) state + size);
+	vs->fence_state = state;
+}
+
+static inline void
+touched(Watch *w)
+{
+	w->memory->changed = true;
+	w->vs->changed = true;
+}
+
+/* --- what comes out --- */
+
+static void
+add_transition(Watch *w, const Geofence *fence, FenceTransitionKind kind, TimestampTz event_time,
+			   const Geopoint *location, TimestampTz entered_at)
+{
+	MemoryContext old = MemoryContextSwitchTo(w->out->context);
+	FenceTransition *t = palloc0(sizeof(FenceTransition));
+
+	t->kind = kind;
+	t->geofence_id = fence->geofence_id;
+	t->name = pstrdup(fence->name);
+	t->tenant_id = w->vs->tenant_id;
+	t->vehicle_id = w->vs->vehicle_id;
+	t->vehicle_name = w->vs->vehicle_name;
+	t->event_time = event_time;
+	if (location)
+	{
+		t->has_location = true;
+		t->location = *location;
+	}
+	t->entered_at = entered_at;
+	w->out->transitions = lappend(w->out->transitions, t);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+json_name(StringInfo json, const char *name)
+{
+	if (json->len > 1)
+		appendStringInfoChar(json, ',');
+	appendStringInfo(json, "\"%s\":", name);
+}
+
+static void
+json_number(StringInfo json, const char *name, float4 value)
+{
+	char		buf[FLOAT_SHORTEST_DECIMAL_LEN];
+
+	if (!isfinite(value))
+		return;
+	json_name(json, name);
+	float_to_shortest_decimal_buf(value, buf);
+	appendStringInfoString(json, buf);
+}
+
+static void
+json_time(StringInfo json, const char *name, TimestampTz value)
+{
+	char		buf[MAXDATELEN + 1];
+
+	json_name(json, name);
+	JsonEncodeDateTime(buf, TimestampTzGetDatum(value), TIMESTAMPTZOID, NULL);
+	appendStringInfo(json, "\"%s\"", buf);
+}
+
+static AlertChange *
+add_alert(Watch *w, const Geofence *fence, AlertKind kind, bool raised, TimestampTz event_time)
+{
+	MemoryContext old = MemoryContextSwitchTo(w->out->context);
+	AlertChange *a = palloc0(sizeof(AlertChange));
+
+	a->raised = raised;
+	a->kind = kind;
+	a->geofence_id = fence->geofence_id;
+	a->name = pstrdup(fence->name);
+	a->severity = pstrdup(fence->severity);
+	a->message = fence->message ? pstrdup(fence->message) : NULL;
+	a->tenant_id = w->vs->tenant_id;
+	a->vehicle_id = w->vs->vehicle_id;
+	a->vehicle_name = w->vs->vehicle_name;
+	a->event_time = event_time;
+	a->has_location = w->has_location;
+	a->location = w->location;
+	w->out->alerts = lappend(w->out->alerts, a);
+	MemoryContextSwitchTo(old);
+	return a;
+}
+
+static AlertKind
+alert_kind_of(uint8 on)
+{
+	switch (on)
+	{
+		case ON_ENTER:
+			return ALERT_FENCE_ENTER;
+		case ON_EXIT:
+			return ALERT_FENCE_EXIT;
+		case ON_DWELL:
+			return ALERT_FENCE_DWELL;
+		case ON_CROSS:
+			return ALERT_FENCE_CROSS;
+		default:
+			return ALERT_FENCE_SPEED;
+	}
+}
+
+/* `since`: when what the alert is about began, the first of min_fixes fixes. */
+static void
+raise_alert(Watch *w, const Geofence *fence, uint8 on, TimestampTz event_time, TimestampTz since)
+{
+	AlertChange *a = add_alert(w, fence, alert_kind_of(on), true, event_time);
+	MemoryContext old = MemoryContextSwitchTo(w->out->context);
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	json_number(&json, "speed_kmh", w->speed_kmh);
+	if (on == ON_SPEED)
+		json_number(&json, "speed_limit_kmh", (float4) fence->speed_limit_kmh);
+	if (w->accuracy_m > 0)
+		json_number(&json, "accuracy_m", w->accuracy_m);
+	if (on == ON_DWELL)
+		json_number(&json, "dwell_s", (float4) ((double) fence->dwell / USECS_PER_SEC));
+	json_time(&json, on == ON_DWELL ? "entered_at" : "since", since);
+	appendStringInfoChar(&json, '}');
+	a->values = json.data;
+	MemoryContextSwitchTo(old);
+}
+
+/* Clears those of the entry's alerts that are in the mask. */
+static void
+clear_alerts(Watch *w, FenceEntry *entry, const Geofence *fence, uint8 mask, TimestampTz event_time)
+{
+	mask &= entry->alerts;
+	if (mask == 0)
+		return;
+	for (uint8 on = ON_ENTER; on <= ON_SPEED; on <<= 1)
+	{
+		if (mask & on)
+			add_alert(w, fence, alert_kind_of(on), false, event_time);
+	}
+	entry->alerts &= ~mask;
+	touched(w);
+}
+
+/* --- one entry --- */
+
+static inline bool
+applies(const Watch *w, const Geofence *fence)
+{
+	return fence->vehicle_type < 0 || fence->vehicle_type == w->memory->vehicle_type;
+}
+
+static inline bool
+is_valid(const Geofence *fence, TimestampTz at)
+{
+	return at >= fence->valid_from && at < fence->valid_to;
+}
+
+/* Might the vehicle be on either side of the border? */
+static inline bool
+straddles(const Watch *w, const Geofence *fence)
+{
+	return w->accuracy_m > 0 && fence_shape_border_within(fence->shape, w->location, w->accuracy_m);
+}
+
+/* A vehicle outside a keep_in fence that nobody has been told about. */
+static inline bool
+is_undecided(const FenceEntry *entry, const Geofence *fence)
+{
+	return !entry->inside && fence->kind == GEOFENCE_KEEP_IN &&
+		(fence->alert_on & ON_EXIT) && !(entry->alerts & ON_EXIT);
+}
+
+static void
+enter(Watch *w, FenceEntry *entry, const Geofence *fence)
+{
+	entry->inside = true;
+	entry->entered_at = entry->pending_at;
+	entry->dwelled = false;
+	add_transition(w, fence, FENCE_ENTER, entry->entered_at, &entry->pending_location, entry->entered_at);
+	clear_alerts(w, entry, fence, ON_EXIT, w->at);
+	if ((fence->alert_on & ON_ENTER) && !(entry->alerts & ON_ENTER))
+	{
+		raise_alert(w, fence, ON_ENTER, w->at, entry->entered_at);
+		entry->alerts |= ON_ENTER;
+	}
+}
+
+static void
+leave(Watch *w, FenceEntry *entry, const Geofence *fence)
+{
+	if (entry->inside)
+	{
+		add_transition(w, fence, FENCE_EXIT, entry->pending_at, &entry->pending_location, entry->entered_at);
+		clear_alerts(w, entry, fence, ON_ENTER | ON_DWELL | ON_SPEED, w->at);
+	}
+	entry->inside = false;
+	if ((fence->alert_on & ON_EXIT) && !(entry->alerts & ON_EXIT))
+	{
+		raise_alert(w, fence, ON_EXIT, w->at, entry->pending_at);
+		entry->alerts |= ON_EXIT;
+	}
+}
+
+/* The fence no longer concerns the vehicle, wherever that is. */
+static void
+end_entry(Watch *w, FenceEntry *entry, const Geofence *fence)
+{
+	TimestampTz at = Min(w->at, fence->valid_to);
+
+	if (entry->inside)
+	{
+		at = Max(at, entry->entered_at);
+		add_transition(w, fence, FENCE_EXIT, at, NULL, entry->entered_at);
+	}
+	clear_alerts(w, entry, fence, ALERTS_KNOWN, at);
+	touched(w);
+}
+
+/* What time alone brings about: dwell, by `w->at`. */
+static inline void
+watch_time(Watch *w, FenceEntry *entry, const Geofence *fence)
+{
+	if (fence->valid_to != DT_NOEND)
+		state_due(w->vs, fence->valid_to);
+	if (fence->dwell == 0 || !entry->inside || entry->dwelled || entry->pending > 0)
+		return;
+	if (w->at - entry->entered_at < fence->dwell)
+	{
+		state_due(w->vs, entry->entered_at + fence->dwell);
+		return;
+	}
+	entry->dwelled = true;
+	touched(w);
+	add_transition(w, fence, FENCE_DWELL, entry->entered_at + fence->dwell,
+				   w->has_location ? &w->location : NULL, entry->entered_at);
+	if (fence->alert_on & ON_DWELL)
+	{
+		raise_alert(w, fence, ON_DWELL, entry->entered_at + fence->dwell, entry->entered_at);
+		entry->alerts |= ON_DWELL;
+	}
+}
+
+static void
+watch_speed(Watch *w, FenceEntry *entry, const Geofence *fence)
+{
+	if (entry->alerts & ON_SPEED)
+	{
+		if (w->speed_kmh <= Max(fence->speed_limit_kmh - SPEED_CLEAR_MARGIN_KMH, 0) &&
+			!straddles(w, fence))
+			clear_alerts(w, entry, fence, ON_SPEED, w->at);
+	}
+	else if (w->speed_kmh > fence->speed_limit_kmh && !straddles(w, fence))
+	{
+		raise_alert(w, fence, ON_SPEED, w->at, w->at);
+		entry->alerts |= ON_SPEED;
+		touched(w);
+	}
+}
+
+/* One fix seen by one entry; false when there is nothing to remember. */
+static bool
+watch_entry(Watch *w, FenceEntry *entry, bool covered)
+{
+	const Geofence *fence = &w->set->fences[entry->slot];
+	bool		undecided;
+
+	if (!is_valid(fence, w->at))
+	{
+		end_entry(w, entry, fence);
+		return false;
+	}
+	if (entry->alerts & ~fence->alert_on)
+		clear_alerts(w, entry, fence, ~fence->alert_on, w->at);
+
+	undecided = is_undecided(entry, fence);
+	if ((covered != entry->inside || undecided || entry->pending > 0) && !straddles(w, fence))
+	{
+		bool		inside = covered;
+		bool		counts = true;
+
+		/* outside, but not far enough: as inside as it was */
+		if (!covered && fence->hysteresis_m > 0 && (entry->inside || undecided) &&
+			fence_shape_border_within(fence->shape, w->location, fence->hysteresis_m))
+		{
+			inside = entry->inside;
+			counts = !undecided;
+		}
+
+		if (!counts)
+			 /* says nothing */ ;
+		else if (inside == entry->inside && !undecided)
+		{
+			if (entry->pending > 0)
+			{
+				entry->pending = 0;
+				touched(w);
+			}
+		}
+		else
+		{
+			if (entry->pending == 0 || entry->pending_inside != inside)
+			{
+				entry->pending = 0;
+				entry->pending_inside = inside;
+				entry->pending_at = w->at;
+				entry->pending_location = w->location;
+			}
+			entry->pending++;
+			touched(w);
+			if (entry->pending >= fence->min_fixes)
+			{
+				entry->pending = 0;
+				if (inside)
+					enter(w, entry, fence);
+				else
+					leave(w, entry, fence);
+			}
+		}
+	}
+
+	if (entry->inside && covered && (fence->alert_on & ON_SPEED))
+		watch_speed(w, entry, fence);
+	watch_time(w, entry, fence);
+	return entry->inside || entry->pending > 0 || entry->alerts != 0;
+}
+
+static void
+remove_entry(FenceMemory *memory, int i)
+{
+	memory->entries[i] = memory->entries[--memory->nentries];
+}
+
+/* --- all entries of a vehicle --- */
+
+/* After a change of the set: find the fences again, drop what is gone. */
+static void
+resolve(Watch *w)
+{
+	FenceMemory *memory = w->memory;
+	GeofenceSet *set = w->set;
+
+	memory->vehicle_type = geofence_set_vehicle_type(set, w->vs->vehicle_type);
+	memory->generation = set->generation;
+	for (int i = 0; i < memory->nentries;)
+	{
+		FenceEntry *entry = &memory->entries[i];
+		int32		slot = geofence_set_slot(set, entry->geofence_id);
+
+		if (slot < 0 || set->fences[slot].revision != entry->revision)
+		{
+			if (slot < 0 && (entry->inside || entry->alerts) && ngone < MAX_GONE &&
+				(ngone == 0 || gone[ngone - 1] != entry->geofence_id))
+				gone[ngone++] = entry->geofence_id;
+			touched(w);
+			remove_entry(memory, i);
+			continue;
+		}
+		entry->slot = slot;
+		if (!applies(w, &set->fences[slot]))
+		{
+			end_entry(w, entry, &set->fences[slot]);
+			remove_entry(memory, i);
+			continue;
+		}
+		i++;
+	}
+}
+
+/* False when there is nothing to watch. */
+static bool
+begin_watch(Watch *w, VehicleState *vs, TimestampTz at, WatchResult *out)
+{
+	w->vs = vs;
+	w->out = out;
+	w->at = at;
+	w->set = geofence_set(vs->tenant_id);
+	if (w->set->nfences == 0 && vs->fence_memory == NULL && vs->fence_state == NULL)
+		return false;
+
+	w->memory = vs->fence_memory;
+	if (w->memory == NULL)
+	{
+		w->memory = palloc0(sizeof(FenceMemory));
+		w->memory->context = CurrentMemoryContext;
+		vs->fence_memory = w->memory;
+		if (vs->fence_state)
+		{
+			if (!unpack_state(w->memory, vs->fence_state))
+			{
+				ereport(DEBUG1,
+						(errmsg("fence_state of vehicle %lld is not readable, starting anew",
+								(long long) vs->vehicle_id)));
+				w->memory->nentries = 0;
+				touched(w);
+			}
+		}
+	}
+	if (w->memory->generation != w->set->generation)
+		resolve(w);
+	return true;
+}
+
+static void
+add_and_watch(Watch *w, int32 slot, bool covered)
+{
+	const Geofence *fence = &w->set->fences[slot];
+	FenceEntry *entry;
+
+	if (!applies(w, fence) || !is_valid(fence, w->at) || w->memory->nentries >= STATE_MAX_ENTRIES)
+		return;
+	entry = new_entry(w->memory);
+	entry->geofence_id = fence->geofence_id;
+	entry->revision = fence->revision;
+	entry->slot = slot;
+	if (!watch_entry(w, entry, covered))
+		w->memory->nentries--;
+}
+
+/*
+ * Fences that the straight way from the last fix to this one leads through,
+ * though neither fix is inside.
+ */
+static void
+watch_crossings(Watch *w)
+{
+	const VehiclePosition *before = &w->vs->before;
+	GeofenceSet *set = w->set;
+	int			n;
+
+	if (!before->has_location ||
+		(before->location.latitude == w->location.latitude &&
+		 before->location.longitude == w->location.longitude) ||
+		w->at - before->location_time > CROSS_MAX_GAP ||
+		llabs((int64) before->location.longitude - w->location.longitude) > GEOPOINT_MAX_LONGITUDE)
+		return;
+
+	n = fence_index_crossing(set->index, before->location, w->location, set->hits);
+	for (int i = 0; i < n; i++)
+	{
+		int32		slot = set->hits[i];
+		const Geofence *fence = &set->fences[slot];
+		bool		known = false;
+
+		if (fence->min_fixes > 1 || !applies(w, fence) || !is_valid(fence, w->at) ||
+			!fence_shape_border_crossed(fence->shape, before->location, w->location) ||
+			fence_shape_covers(fence->shape, w->location) ||
+			fence_shape_covers(fence->shape, before->location))
+			continue;
+		for (int e = 0; e < w->memory->nentries && !known; e++)
+			known = w->memory->entries[e].slot == slot && w->memory->entries[e].inside;
+		if (known || straddles(w, fence) ||
+			(before->accuracy_m > 0 &&
+			 fence_shape_border_within(fence->shape, before->location, before->accuracy_m)))
+			continue;
+		add_transition(w, fence, FENCE_CROSS, w->at, &w->location, 0);
+		if (fence->alert_on & ON_CROSS)
+		{
+			/* over before we know of it: raised and cleared in one go */
+			raise_alert(w, fence, ON_CROSS, w->at, before->location_time);
+			add_alert(w, fence, ALERT_FENCE_CROSS, false, w->at);
+		}
+	}
+}
+
+void
+geofence_watch(VehicleState *vs, const Report *report, WatchResult *out)
+{
+	Watch		w;
+	FenceMemory *memory;
+	GeofenceSet *set;
+	uint64		mark_hit,
+				mark_entry;
+	int			nhits;
+
+	w.has_location = report->has_location;
+	w.location = report->location;
+	w.accuracy_m = report->accuracy_m > 0 ? report->accuracy_m : 0;
+	w.speed_kmh = report->speed_kmh;
+	if (!begin_watch(&w, vs, report->event_time, out))
+		return;
+	memory = w.memory;
+	set = w.set;
+
+	if (!report->has_location)
+	{
+		/* nothing changes, but the clock must come back when it would have */
+		for (int i = 0; i < memory->nentries; i++)
+		{
+			FenceEntry *entry = &memory->entries[i];
+			const Geofence *fence = &set->fences[entry->slot];
+
+			if (fence->valid_to != DT_NOEND)
+				state_due(vs, fence->valid_to);
+			if (fence->dwell > 0 && entry->inside && !entry->dwelled && entry->pending == 0)
+				state_due(vs, entry->entered_at + fence->dwell);
+		}
+		return;
+	}
+
+	/* mark: hits that no entry has claimed, then whatever has an entry */
+	mark_hit = set->marks + 1;
+	mark_entry = set->marks + 2;
+	set->marks += 2;
+	nhits = fence_index_covering(set->index, report->location, set->hits);
+	for (int i = 0; i < nhits; i++)
+		set->mark[set->hits[i]] = mark_hit;
+	for (int i = 0; i < memory->nentries;)
+	{
+		int32		slot = memory->entries[i].slot;
+		bool		covered = set->mark[slot] == mark_hit;
+
+		set->mark[slot] = mark_entry;
+		if (watch_entry(&w, &memory->entries[i], covered))
+			i++;
+		else
+			remove_entry(memory, i);
+	}
+	for (int i = 0; i < nhits; i++)
+	{
+		int32		slot = set->hits[i];
+
+		if (set->mark[slot] == mark_hit)
+		{
+			set->mark[slot] = mark_entry;
+			add_and_watch(&w, slot, true);
+		}
+	}
+	for (int i = 0; i < set->nkeep_in; i++)
+	{
+		if (set->mark[set->keep_in[i]] != mark_entry)
+			add_and_watch(&w, set->keep_in[i], false);
+	}
+	watch_crossings(&w);
+}
+
+void
+geofence_watch_clock(VehicleState *vs, TimestampTz now, WatchResult *out)
+{
+	Watch		w;
+
+	w.has_location = vs->now.has_location;
+	w.location = vs->now.location;
+	w.accuracy_m = 0;
+	w.speed_kmh = NAN;
+	if (!begin_watch(&w, vs, now, out))
+		return;
+	for (int i = 0; i < w.memory->nentries;)
+	{
+		FenceEntry *entry = &w.memory->entries[i];
+		const Geofence *fence = &w.set->fences[entry->slot];
+
+		if (now >= fence->valid_to)
+		{
+			end_entry(&w, entry, fence);
+			remove_entry(w.memory, i);
+			continue;
+		}
+		watch_time(&w, entry, fence);
+		i++;
+	}
+}
+
+/* --- stage 5: visits --- */
+
+typedef struct VisitKey
+{
+	int64		vehicle_id;
+	int64		geofence_id;	/* as wide, so that the key has no padding */
+} VisitKey;
+
+/* A visit as far as this batch knows it. */
+typedef struct Visit
+{
+	const FenceTransition *entered; /* NULL: it began before */
+	const FenceTransition *dwelled;
+	const FenceTransition *exited;
+	const FenceTransition *any;
+} Visit;
+
+typedef struct VisitEntry
+{
+	VisitKey	key;
+	Visit	   *visit;			/* the latest one */
+} VisitEntry;
+
+#define UPDATE_VISITS \
+	"UPDATE fleet.geofence_visit v" \
+	"   SET dwelled_at = coalesce(u.dwelled_at, v.dwelled_at)," \
+	"       exited_at = greatest(v.entered_at, u.exited_at)," \
+	"       exited_location = u.exited_location" \
+	"  FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::integer[])," \
+	"       pg_catalog.unnest($3::timestamptz[]), pg_catalog.unnest($4::timestamptz[])," \
+	"       pg_catalog.unnest($5::fleet.geopoint[]))" \
+	"       AS u(vehicle_id, geofence_id, dwelled_at, exited_at, exited_location)" \
+	" WHERE v.vehicle_id = u.vehicle_id AND v.geofence_id = u.geofence_id AND v.exited_at IS NULL"
+
+#define INSERT_VISITS \
+	"INSERT INTO fleet.geofence_visit (vehicle_id, geofence_id, dwelled_at, exited_at," \
+	"       exited_location, entered_at, entered_location, tenant_id, name)" \
+	" SELECT * FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::integer[])," \
+	"       pg_catalog.unnest($3::timestamptz[]), pg_catalog.unnest($4::timestamptz[])," \
+	"       pg_catalog.unnest($5::fleet.geopoint[]), pg_catalog.unnest($6::timestamptz[])," \
+	"       pg_catalog.unnest($7::fleet.geopoint[]), pg_catalog.unnest($8::integer[])," \
+	"       pg_catalog.unnest($9::text[]))" \
+	" ON CONFLICT (vehicle_id, geofence_id) WHERE exited_at IS NULL DO NOTHING"
+
+/* In the order of the parameters. */
+enum
+{
+	PARAM_VEHICLE, PARAM_FENCE, PARAM_DWELLED, PARAM_EXITED, PARAM_EXITED_LOCATION,
+	UPDATE_PARAMS,
+	PARAM_ENTERED = UPDATE_PARAMS, PARAM_ENTERED_LOCATION, PARAM_TENANT, PARAM_NAME,
+	INSERT_PARAMS
+};
+
+static void
+set_time(Datum *values, bool *nulls, int row, const FenceTransition *t)
+{
+	nulls[row] = (t == NULL);
+	values[row] = t ? TimestampTzGetDatum(t->event_time) : (Datum) 0;
+}
+
+static void
+set_location(Datum *values, bool *nulls, int row, const FenceTransition *t)
+{
+	nulls[row] = (t == NULL || !t->has_location);
+	values[row] = nulls[row] ? (Datum) 0 : GeopointGetDatum(t->location);
+}
+
+/* Writes those visits of the list that began before (or that began here). */
+static void
+write_visits(List *visits, bool began_here)
+{
+	static SPIPlanPtr plans[2] = {NULL, NULL};
+	int			nparams = began_here ? INSERT_PARAMS : UPDATE_PARAMS;
+	Oid			geopoint = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+										   CStringGetDatum("geopoint"),
+										   ObjectIdGetDatum(fleet_schema_oid()));
+	Oid			element[INSERT_PARAMS] = {
+		INT8OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, geopoint,
+		TIMESTAMPTZOID, geopoint, INT4OID, TEXTOID
+	};
+	Datum	   *values[INSERT_PARAMS];
+	bool	   *nulls[INSERT_PARAMS];
+	Datum		params[INSERT_PARAMS];
+	int			n = 0;
+	ListCell   *lc;
+
+	for (int p = 0; p < nparams; p++)
+	{
+		values[p] = palloc0(sizeof(Datum) * list_length(visits));
+		nulls[p] = palloc0(sizeof(bool) * list_length(visits));
+	}
+	foreach(lc, visits)
+	{
+		Visit	   *v = lfirst(lc);
+
+		if ((v->entered != NULL) != began_here)
+			continue;
+		values[PARAM_VEHICLE][n] = Int64GetDatum(v->any->vehicle_id);
+		values[PARAM_FENCE][n] = Int32GetDatum(v->any->geofence_id);
+		set_time(values[PARAM_DWELLED], nulls[PARAM_DWELLED], n, v->dwelled);
+		set_time(values[PARAM_EXITED], nulls[PARAM_EXITED], n, v->exited);
+		set_location(values[PARAM_EXITED_LOCATION], nulls[PARAM_EXITED_LOCATION], n, v->exited);
+		if (began_here)
+		{
+			set_time(values[PARAM_ENTERED], nulls[PARAM_ENTERED], n, v->entered);
+			set_location(values[PARAM_ENTERED_LOCATION], nulls[PARAM_ENTERED_LOCATION], n, v->entered);
+			values[PARAM_TENANT][n] = Int32GetDatum(v->any->tenant_id);
+			values[PARAM_NAME][n] = CStringGetTextDatum(v->any->name);
+		}
+		n++;
+	}
+	if (n == 0)
+		return;
+
+	for (int p = 0; p < nparams; p++)
+	{
+		int16		len;
+		bool		byval;
+		char		align;
+		int			lower = 1;
+
+		get_typlenbyvalalign(element[p], &len, &byval, &align);
+		params[p] = PointerGetDatum(construct_md_array(values[p], nulls[p], 1, &n, &lower,
+													   element[p], len, byval, align));
+	}
+
+	SPI_connect();
+	if (plans[began_here] == NULL)
+	{
+		Oid			types[INSERT_PARAMS];
+		SPIPlanPtr	plan;
+
+		for (int p = 0; p < nparams; p++)
+			types[p] = get_array_type(element[p]);
+		plan = SPI_prepare(began_here ? INSERT_VISITS : UPDATE_VISITS, nparams, types);
+		if (plan == NULL || SPI_keepplan(plan) != 0)
+			elog(ERROR, "could not prepare the writing of visits");
+		plans[began_here] = plan;
+	}
+	if (SPI_execute_plan(plans[began_here], params, NULL, false, 0) < 0)
+		elog(ERROR, "could not write visits");
+	SPI_finish();
+}
+
+/* Closes what a fence left open that is gone by now; see `gone`. */
+static void
+settle_gone(void)
+{
+	Datum	   *ids = palloc(sizeof(Datum) * ngone);
+	Oid			type = INT4ARRAYOID;
+	Datum		param;
+
+	for (int i = 0; i < ngone; i++)
+		ids[i] = Int32GetDatum(gone[i]);
+	param = PointerGetDatum(construct_array(ids, ngone, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+	ngone = 0;
+	SPI_connect();
+	if (SPI_execute_with_args("SELECT fleet.geofence_end(ARRAY("
+							  "SELECT id FROM pg_catalog.unnest($1) id WHERE NOT EXISTS"
+							  " (SELECT FROM fleet.geofence g WHERE g.geofence_id = id AND g.enabled)))",
+							  1, &type, &param, NULL, false, 0) < 0)
+		elog(ERROR, "could not settle geofences that are gone");
+	SPI_finish();
+}
+
+void
+geofence_store(WatchResult *result)
+{
+	HASHCTL		ctl = {0};
+	HTAB	   *latest;
+	List	   *visits = NIL;
+	ListCell   *lc;
+
+	if (ngone > 0)
+		settle_gone();
+	if (result->transitions == NIL)
+		return;
+
+	ctl.keysize = sizeof(VisitKey);
+	ctl.entrysize = sizeof(VisitEntry);
+	ctl.hcxt = CurrentMemoryContext;
+	latest = hash_create("fleet visits", 256, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	foreach(lc, result->transitions)
+	{
+		const FenceTransition *t = lfirst(lc);
+		VisitKey	key = {t->vehicle_id, t->geofence_id};
+		VisitEntry *entry;
+		bool		found;
+
+		if (t->kind == FENCE_CROSS)
+			continue;
+		entry = hash_search(latest, &key, HASH_ENTER, &found);
+		if (!found || t->kind == FENCE_ENTER)
+		{
+			entry->visit = palloc0(sizeof(Visit));
+			entry->visit->any = t;
+			visits = lappend(visits, entry->visit);
+		}
+		if (t->kind == FENCE_ENTER)
+			entry->visit->entered = t;
+		else if (t->kind == FENCE_DWELL)
+			entry->visit->dwelled = t;
+		else
+			entry->visit->exited = t;
+	}
+	hash_destroy(latest);
+
+	/* first those from before: they make room for the next visit of that vehicle */
+	write_visits(visits, false);
+	write_visits(visits, true);
+}
