@@ -21,6 +21,7 @@
 #define FIRM_BRAKE_MS2 3.5
 #define HARSH_BRAKE_MS2 5.5
 #define TURN_SPEED_MS 4.5
+#define CRAWL_MS 5.0			/* stops within one step */
 #define KMH_PER_MS 3.6
 #define STOP_GAP_M 1.5			/* how far before a red light it stands */
 
@@ -126,8 +127,8 @@ end_trip(Vehicle *v)
 static double
 speed_at_end(const Vehicle *v, double *stop_before_m)
 {
-	double		stopping_m = v->speed_ms * v->speed_ms / (2 * FIRM_BRAKE_MS2);
-	bool		can_stop = stopping_m <= v->length_m - v->along_m;
+	double		stopping_m = v->speed_ms * v->speed_ms / (2 * fmax(FIRM_BRAKE_MS2, v->brake_ms2));
+	bool		can_stop = v->speed_ms < CRAWL_MS || stopping_m <= v->length_m - v->along_m;
 
 	*stop_before_m = 0;
 	if (v->trip_left_m <= 0 && can_stop)
@@ -169,7 +170,7 @@ drive(Vehicle *v, double dt)
 	v->odometer_m += moved_m;
 	v->energy_percent = fmax(v->energy_percent - moved_m * ENERGY_PERCENT_PER_M, 0);
 
-	if (v->trip_left_m <= 0 && v->length_m - v->along_m < 1 && v->speed_ms < 2)
+	if (v->trip_left_m <= 0 && v->length_m - v->along_m < 1 && v->speed_ms < CRAWL_MS)
 		end_trip(v);
 	else if (v->along_m >= v->length_m)
 	{
