@@ -10,15 +10,10 @@ FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
 WHERE e.extname IN ('fleet', 'postgis')
 ORDER BY e.extname;
 
--- 2. The version comes from the control file
-SELECT e.extversion = a.default_version AS is_default_version
-FROM pg_extension e JOIN pg_available_extensions a ON a.name = e.extname
-WHERE e.extname = 'fleet';
-
--- 3. The default tenant
+-- 2. The default tenant
 SELECT tenant_id, name, auto_register FROM fleet.tenant;
 
--- 4. Nothing outside the schema
+-- 3. Nothing outside the schema
 SELECT pg_describe_object(d.classid, d.objid, d.objsubid)
 FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
 CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, d.objsubid) i
