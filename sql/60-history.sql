@@ -3,10 +3,12 @@
 CREATE VIEW fleet.telemetry AS
 SELECT e.tenant_id, e.vehicle_id, v.name AS vehicle, v.vehicle_type, e.event_time, e.received_at,
        e.location, e.location::geometry(Point, 4326) AS position,
+       fleet.geohash(e.location, 6) AS zone,
        e.altitude_m, e.accuracy_m, e.speed_kmh, e.heading_deg, e.signals, e.late, e.batch_id
   FROM fleet.event e JOIN fleet.vehicle v USING (vehicle_id);
 COMMENT ON VIEW fleet.telemetry IS 'History as people query it: with the vehicle''s name and type, geometry and zone';
 COMMENT ON COLUMN fleet.telemetry.position IS 'The location as PostGIS geometry';
+COMMENT ON COLUMN fleet.telemetry.zone IS 'Geohash cell of precision 6, some 1.2 km by 0.6 km';
 
 CREATE FUNCTION fleet.track(vehicle bigint, from_time timestamptz, to_time timestamptz) RETURNS geometry
     LANGUAGE sql STABLE STRICT PARALLEL SAFE

@@ -28,7 +28,7 @@ SELECT :src, d, '2024-03-01 10:00:10+00', 50.12, 8.69 FROM unnest(ARRAY['A', 'B'
 SELECT * FROM outcome;
 INSERT INTO fleet.ingest (source_id, device) SELECT 1, 'x' WHERE false;
 SELECT * FROM outcome;
-SELECT vehicle, vehicle_type, event_time, location, altitude_m, accuracy_m, speed_kmh, heading_deg, signals, late, ST_AsText(position)
+SELECT vehicle, vehicle_type, event_time, location, altitude_m, accuracy_m, speed_kmh, heading_deg, signals, late, ST_AsText(position), zone
   FROM fleet.telemetry WHERE tenant_id = 110 ORDER BY vehicle, event_time;
 
 -- 3. Repeats: in one batch, in two; another report of the same second is no repeat
@@ -57,8 +57,8 @@ VALUES (:src, 'A', '2024-03-01 10:01:00+00', '{"battery_percent": 67}'),
 SELECT * FROM fleet.last_known(:a) ORDER BY name;
 SELECT * FROM fleet.last_known('van A', 110) WHERE name = 'ignition';
 -- the state of now and that computed from history agree; so does an earlier one
-SELECT s.event_time = h.event_time AND s.location = h.location AND s.location_time = h.location_time
-       AND s.speed_kmh = h.speed_kmh AND s.heading_deg = h.heading_deg AND s.signals = h.signals AS agrees
+SELECT s.event_time = h.event_time AND s.location OPERATOR(fleet.=) h.location AND s.location_time = h.location_time
+       AND s.speed_kmh = h.speed_kmh AND s.heading_deg = h.heading_deg AND s.signals OPERATOR(fleet.=) h.signals AS agrees
   FROM fleet.vehicle_state s, fleet.state_at(:a, 'now', '100 years') h WHERE s.vehicle_id = :a;
 SELECT * FROM fleet.state_at('van A', '2024-03-01 10:00:05+00', tenant_id => 110);
 
