@@ -469,6 +469,19 @@ typedef struct FunctionCheck
 	int			location;
 } FunctionCheck;
 
+static int
+volatile_hint(Form_pg_proc proc)
+{
+	if (proc->prorettype == TIMESTAMPTZOID && proc->pronargs == 0)
+		return errhint("The time of the report is event_time.");
+	for (int i = 0; i < proc->pronargs; i++)
+	{
+		if (proc->proargtypes.values[i] == TIMESTAMPTZOID)
+			return errhint("Name the time zone: event_time AT TIME ZONE 'UTC'.");
+	}
+	return 0;
+}
+
 /* check_functions_in_node's callback: raises rather than returns. */
 static bool
 check_function(Oid funcid, void *context)
@@ -487,9 +500,7 @@ check_function(Oid funcid, void *context)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("function %s is not allowed in a condition", NameStr(proc->proname)),
 				 errdetail("Its result does not depend on its arguments alone."),
-				 proc->prorettype == TIMESTAMPTZOID ?
-				 errhint("The time of the report is event_time.") :
-				 errhint("For parts of a time, name the zone: event_time AT TIME ZONE 'UTC'."),
+				 volatile_hint(proc),
 				 parser_errposition(check->cs->pstate, check->location)));
 
 	if (proc->pronamespace == PG_CATALOG_NAMESPACE)
