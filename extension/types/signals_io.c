@@ -230,7 +230,7 @@ read_string(JsonReader *r, StringInfo out)
 					return false;
 				break;
 			default:
-				return complain_syntax(r, "one of \"\\/bfnrtu");
+				return complain_syntax(r, "an escape that JSON knows");
 		}
 	}
 }

@@ -77,15 +77,17 @@ fold(const char *s, char *vin)
 static bool
 vin_parse(const char *str, int len, Vin *result, Node *escontext)
 {
+	int			nchars = pg_mbstrlen_with_len(str, len);
 	int			bad;
 	char		expected;
 
-	if (len != VIN_LENGTH)
+	if (nchars != VIN_LENGTH)
 		ereturn(escontext, false,
 				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 				 errmsg("invalid input syntax for type vin: \"%s\"", str),
 				 errdetail("Length is %d, must be %d characters.",
-						   pg_mbstrlen_with_len(str, len), VIN_LENGTH)));
+						   nchars, VIN_LENGTH)));
+	/* 17 characters take 17 bytes, or the first longer one is bad */
 	bad = fold(str, result->chars);
 	if (bad >= 0)
 		ereturn(escontext, false,
