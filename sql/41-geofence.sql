@@ -49,16 +49,19 @@ CREATE TABLE fleet.geofence_visit (
     exited_at timestamptz CHECK (exited_at >= entered_at),
     entered_location fleet.geopoint,
     exited_location fleet.geopoint,
+    xact_id xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
     PRIMARY KEY (vehicle_id, visit_id)
 );
 CREATE UNIQUE INDEX geofence_visit_open_idx ON fleet.geofence_visit (vehicle_id, geofence_id) WHERE exited_at IS NULL;
 CREATE INDEX geofence_visit_open_fence_idx ON fleet.geofence_visit (geofence_id) WHERE exited_at IS NULL;
 CREATE INDEX geofence_visit_vehicle_idx ON fleet.geofence_visit (vehicle_id, entered_at);
+CREATE INDEX geofence_visit_xact_idx ON fleet.geofence_visit (xact_id);
 CREATE INDEX geofence_visit_fence_idx ON fleet.geofence_visit (geofence_id, entered_at);
 COMMENT ON TABLE fleet.geofence_visit IS 'When a vehicle was inside a geofence; written by the ingest pipeline';
 COMMENT ON COLUMN fleet.geofence_visit.name IS 'Name of the fence at that time; the fence itself may be gone';
 COMMENT ON COLUMN fleet.geofence_visit.dwelled_at IS 'When the stay reached the dwell of the fence';
 COMMENT ON COLUMN fleet.geofence_visit.exited_at IS 'Null: still inside';
+COMMENT ON COLUMN fleet.geofence_visit.xact_id IS 'The transaction that last wrote the row, for readers that resume';
 COMMENT ON COLUMN fleet.geofence_visit.exited_location IS 'First fix outside; null when the visit ended because the fence did';
 
 CREATE FUNCTION fleet.geofence_wkb(area geometry) RETURNS bytea
@@ -178,7 +181,8 @@ BEGIN
     IF keep_kinds = '{}' THEN
         UPDATE fleet.geofence_visit v
            SET exited_at = greatest(v.entered_at, v.dwelled_at,
-                   (SELECT s.event_time FROM fleet.vehicle_state s WHERE s.vehicle_id = v.vehicle_id))
+                   (SELECT s.event_time FROM fleet.vehicle_state s WHERE s.vehicle_id = v.vehicle_id)),
+               xact_id = pg_current_xact_id()
          WHERE v.exited_at IS NULL AND v.geofence_id = ANY (fences);
     END IF;
     UPDATE fleet.alert a

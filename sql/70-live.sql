@@ -47,6 +47,19 @@ CREATE FUNCTION fleet.quarantine_since(cursor text, tenant_id integer DEFAULT 1)
     END;
 COMMENT ON FUNCTION fleet.quarantine_since(text, integer) IS 'Rows of quarantine since a cursor, with the cursor to go on from; commit-safe';
 
+CREATE FUNCTION fleet.visits_since(cursor text, tenant_id integer DEFAULT 1)
+    RETURNS TABLE (visit fleet.geofence_visit, next_cursor text)
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    BEGIN ATOMIC
+    SELECT v, pg_current_snapshot()::text
+      FROM fleet.geofence_visit v
+     WHERE v.tenant_id = visits_since.tenant_id
+       AND v.xact_id >= pg_snapshot_xmin(cursor::pg_snapshot)
+       AND NOT pg_visible_in_snapshot(v.xact_id, cursor::pg_snapshot)
+     ORDER BY v.visit_id;
+    END;
+COMMENT ON FUNCTION fleet.visits_since(text, integer) IS 'Visits of geofences begun, reaching their dwell or ended since a cursor, with the cursor to go on from; commit-safe';
+
 CREATE FUNCTION fleet.tick() RETURNS integer
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'tick';

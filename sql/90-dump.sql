@@ -34,6 +34,7 @@ CREATE FUNCTION fleet.after_restore() RETURNS void
     AS $$
 BEGIN
     UPDATE fleet.alert SET xact_id = pg_current_xact_id();
+    UPDATE fleet.geofence_visit SET xact_id = pg_current_xact_id();
     UPDATE fleet.quarantine SET xact_id = pg_current_xact_id();
 END
 $$;

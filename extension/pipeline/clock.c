@@ -72,6 +72,7 @@ watch_clock(SPITupleTable *due, TimestampTz now, WatchResult *result)
 		vs = state_lock(states, vehicle_id, name, type);
 		if (vs != NULL)
 		{
+			vs->due_at = DT_NOEND;
 			geofence_watch_clock(vs, now, result);
 			rule_watch_clock(vs, now, result);
 			geofence_pack(vs);

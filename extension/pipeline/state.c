@@ -223,7 +223,8 @@ state_lock(StateStore *store, int64 vehicle_id, const char *vehicle_name, const 
 	vs->tenant_id = DatumGetInt32(slot->tts_values[COL_TENANT_ID]);
 	vs->is_new = slot->tts_isnull[COL_EVENT_TIME];
 	vs->tid = slot->tts_tid;
-	vs->due_at = DT_NOEND;
+	vs->due_at = slot->tts_isnull[COL_DUE_AT] ? DT_NOEND
+		: DatumGetTimestampTz(slot->tts_values[COL_DUE_AT]);
 
 	now->event_time = slot_time(slot, COL_EVENT_TIME);
 	now->received_at = slot_time(slot, COL_RECEIVED_AT);

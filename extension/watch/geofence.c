@@ -840,7 +840,8 @@ typedef struct VisitEntry
 	"UPDATE fleet.geofence_visit v" \
 	"   SET dwelled_at = coalesce(u.dwelled_at, v.dwelled_at)," \
 	"       exited_at = greatest(v.entered_at, u.exited_at)," \
-	"       exited_location = u.exited_location" \
+	"       exited_location = u.exited_location," \
+	"       xact_id = pg_catalog.pg_current_xact_id()" \
 	"  FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::integer[])," \
 	"       pg_catalog.unnest($3::timestamptz[]), pg_catalog.unnest($4::timestamptz[])," \
 	"       pg_catalog.unnest($5::fleet.geopoint[]))" \
