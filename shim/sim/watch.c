@@ -4,8 +4,8 @@
  *
  * It listens as any client would: fleet.listen() and NOTIFY.  Latency is the
  * time from an event's own timestamp to the arrival of the notification that
- * carries it, hence true for devices whose clock is this machine's; replayed
- * tracks with other times are left out of it.
+ * carries it; where that timestamp is not of now (replayed tracks), from the
+ * moment at which the daemon received it.
  */
 #include "commands.h"
 #include "histogram.h"
@@ -129,20 +129,24 @@ take_transition(Watch *w, struct json_object *transition)
 		return;
 	clear_status(w);
 	printf("%s  %-8s %-8s %-24s vehicle %s\n", time_of_day(text_of(transition, "event_time")), "fence",
-		   text_of(transition, "transition"), text_of(transition, "geofence"), text_of(transition, "vehicle"));
+		   text_of(transition, "kind"), text_of(transition, "name"), text_of(transition, "vehicle"));
 }
 
 static void
 take_live(Watch *w, struct json_object *vehicle, int64_t arrived_us)
 {
-	int64_t		event_us;
+	int64_t		from_us;
 	int64_t		latency_us;
 
-	if (!time_parse(text_of(vehicle, "event_time"), "iso", &event_us))
+	if (!time_parse(text_of(vehicle, "event_time"), "iso", &from_us))
 		return;
-	latency_us = arrived_us - event_us;
+	latency_us = arrived_us - from_us;
 	if (latency_us < -LATENCY_PLAUSIBLE_US || latency_us > LATENCY_PLAUSIBLE_US)
-		return;
+	{
+		if (!time_parse(text_of(vehicle, "received_at"), "iso", &from_us))
+			return;
+		latency_us = arrived_us - from_us;
+	}
 	/* Timestamps are cut to milliseconds and a clock may tick between. */
 	histogram_add(&w->latency, latency_us > 0 ? latency_us : 0);
 	histogram_add(&w->latency_all, latency_us > 0 ? latency_us : 0);
