@@ -217,8 +217,9 @@ vehicle_init(Vehicle *v, uint64_t seed, int number, int64_t time_us)
 	v->odometer_m = rng_between(&v->rng, 1e6, 9e7);
 	v->maintenance_km = floor(v->odometer_m / 1000 - rng_between(&v->rng, 50, 900));
 
-	v->from.column = rng_below(&v->rng, STREETS_PER_AXIS);
-	v->from.row = rng_below(&v->rng, STREETS_PER_AXIS);
+	/* Most of a fleet is in the inner town. */
+	v->from.column = STREETS_PER_AXIS / 4 + rng_below(&v->rng, STREETS_PER_AXIS / 2);
+	v->from.row = STREETS_PER_AXIS / 4 + rng_below(&v->rng, STREETS_PER_AXIS / 2);
 	enter_street(v, rng_below(&v->rng, 4));
 	v->along_m = rng_between(&v->rng, 0, v->length_m * 0.8);
 	start_trip(v);
