@@ -8,6 +8,7 @@
 
 const Adapter *const adapters[] = {
 	&adapter_json,
+	&adapter_http,
 	NULL
 };
 

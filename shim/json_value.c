@@ -314,8 +314,8 @@ skip_string(const char *p, const char *end)
 	return NULL;
 }
 
-static const char *
-skip_space(const char *p, const char *end)
+const char *
+json_skip_space(const char *p, const char *end)
 {
 	while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r'))
 		p++;
@@ -328,7 +328,7 @@ skip_value(const char *p, const char *end, int depth, size_t *long_integers)
 {
 	bool		long_integer;
 
-	p = skip_space(p, end);
+	p = json_skip_space(p, end);
 	if (p == end)
 		return NULL;
 	switch (*p)
@@ -349,24 +349,24 @@ skip_value(const char *p, const char *end, int depth, size_t *long_integers)
 
 				if (depth == JSON_DEPTH_MAX)
 					return NULL;
-				p = skip_space(p + 1, end);
+				p = json_skip_space(p + 1, end);
 				if (p < end && *p == close)
 					return p + 1;
 				for (;;)
 				{
 					if (object)
 					{
-						p = skip_space(p, end);
+						p = json_skip_space(p, end);
 						if (p == end || *p != '"' || (p = skip_string(p, end)) == NULL)
 							return NULL;
-						p = skip_space(p, end);
+						p = json_skip_space(p, end);
 						if (p == end || *p++ != ':')
 							return NULL;
 					}
 					p = skip_value(p, end, depth + 1, long_integers);
 					if (p == NULL)
 						return NULL;
-					p = skip_space(p, end);
+					p = json_skip_space(p, end);
 					if (p == end)
 						return NULL;
 					if (*p == close)
@@ -391,7 +391,15 @@ json_check(const char *text, size_t len, size_t *long_integers)
 
 	*long_integers = 0;
 	p = skip_value(text, end, 0, long_integers);
-	return p != NULL && skip_space(p, end) == end;
+	return p != NULL && json_skip_space(p, end) == end;
+}
+
+const char *
+json_skip_value(const char *p, const char *end)
+{
+	size_t		long_integers = 0;
+
+	return skip_value(p, end, 0, &long_integers);
 }
 
 size_t

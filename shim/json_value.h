@@ -52,4 +52,11 @@ extern bool json_check(const char *text, size_t len, size_t *long_integers)
 			__attribute__((warn_unused_result));
 extern size_t json_spell_integers(const char *text, size_t len, char *out);
 
+/*
+ * Behind the JSON value, which stands the same checks, that begins at p; NULL
+ * when there is none.
+ */
+extern const char *json_skip_value(const char *p, const char *end);
+extern const char *json_skip_space(const char *p, const char *end);
+
 #endif							/* SHIM_JSON_VALUE_H */

@@ -97,6 +97,7 @@ static const MetricRow gauge_rows[STAT_GAUGES] = {
 	[GAUGE_INPUT_BYTES] = {"input_bytes", NULL, NULL, "Memory of unfinished frames"},
 	[GAUGE_OUTPUT_BYTES] = {"output_bytes", NULL, NULL, "Answers that peers have not read yet"},
 	[GAUGE_HTTP_REQUESTS] = {"http_requests", NULL, NULL, "HTTP requests being served"},
+	[GAUGE_HTTP_BODY_BYTES] = {"http_body_bytes", NULL, NULL, "Bytes of HTTP bodies that are not whole yet"},
 	[GAUGE_START_TIME] = {"start_time_seconds", NULL, NULL, "When the daemon started, Unix time"},
 };
 

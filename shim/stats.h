@@ -102,6 +102,7 @@ typedef enum StatGauge
 	GAUGE_INPUT_BYTES,			/* unfinished frames */
 	GAUGE_OUTPUT_BYTES,			/* answers not yet read by peers */
 	GAUGE_HTTP_REQUESTS,		/* being served */
+	GAUGE_HTTP_BODY_BYTES,		/* bodies not yet whole */
 	GAUGE_START_TIME,			/* Unix seconds */
 	STAT_GAUGES
 } StatGauge;
