@@ -127,10 +127,16 @@ find_and_lock(StateStore *store, int64 vehicle_id)
 	ScanKeyData key;
 	TM_FailureData failure;
 	TM_Result	result;
+	bool		found;
+	MemoryContext old;
 
 	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(vehicle_id));
+	/* a btree scan allocates what it keeps (killedItems) as late as it needs it */
+	old = MemoryContextSwitchTo(store->context);
 	index_rescan(store->scan, &key, 1, NULL, 0);
-	if (!index_getnext_slot(store->scan, ForwardScanDirection, store->found))
+	found = index_getnext_slot(store->scan, ForwardScanDirection, store->found);
+	MemoryContextSwitchTo(old);
+	if (!found)
 		return false;
 
 	result = table_tuple_lock(store->rel, &store->found->tts_tid, store->snapshot, store->found,

@@ -208,6 +208,7 @@ event_store_contains(EventStore *store, const Report *report)
 {
 	Partition  *p = find_partition(store, report->event_time);
 	ScanKeyData keys[3];
+	MemoryContext old;
 	bool		found;
 
 	if (p == NULL)
@@ -219,8 +220,11 @@ event_store_contains(EventStore *store, const Report *report)
 				TimestampTzGetDatum(report->event_time));
 	ScanKeyInit(&keys[2], 3, BTEqualStrategyNumber, F_INT4EQ,
 				Int32GetDatum((int32) report->digest));
+	/* the scan outlives the vehicle's turn, and allocates as late as it needs */
+	old = MemoryContextSwitchTo(store->context);
 	index_rescan(p->scan, keys, 3, NULL, 0);
 	found = index_getnext_slot(p->scan, ForwardScanDirection, p->slot);
+	MemoryContextSwitchTo(old);
 	ExecClearTuple(p->slot);
 	return found;
 }
