@@ -839,7 +839,7 @@ typedef struct VisitEntry
 #define UPDATE_VISITS \
 	"UPDATE fleet.geofence_visit v" \
 	"   SET dwelled_at = coalesce(u.dwelled_at, v.dwelled_at)," \
-	"       exited_at = greatest(v.entered_at, u.exited_at)," \
+	"       exited_at = CASE WHEN u.exited_at IS NOT NULL THEN greatest(v.entered_at, u.exited_at) END," \
 	"       exited_location = u.exited_location," \
 	"       xact_id = pg_catalog.pg_current_xact_id()" \
 	"  FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::integer[])," \
