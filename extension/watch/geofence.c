@@ -948,7 +948,9 @@ write_visits(List *visits, bool began_here)
 
 		for (int p = 0; p < nparams; p++)
 			types[p] = get_array_type(element[p]);
-		plan = SPI_prepare(began_here ? INSERT_VISITS : UPDATE_VISITS, nparams, types);
+		/* planned for the table as it is: a plan from when it was empty would scan it */
+		plan = SPI_prepare_cursor(began_here ? INSERT_VISITS : UPDATE_VISITS, nparams, types,
+								  CURSOR_OPT_CUSTOM_PLAN);
 		if (plan == NULL || SPI_keepplan(plan) != 0)
 			elog(ERROR, "could not prepare the writing of visits");
 		plans[began_here] = plan;
