@@ -51,6 +51,15 @@ check-static: all
 bench: stage
 	bench/run
 
-fuzz:
+fuzz: fuzz-types
 	@tools/install-deps --fuzz
 	$(MAKE) -C test/fuzz fuzz
+
+# The extension's types, through a server: FUZZ_SECONDS, FUZZ_SEED.
+build/fuzz/fuzz_types: test/fuzz/types/fuzz_types.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -g -O1 -Wall -Wextra -I$(includedir) -o $@ $< -L$(libdir) -lpq
+
+.PHONY: fuzz-types
+fuzz-types: stage build/fuzz/fuzz_types
+	tools/unprivileged build/fuzz-types test/fuzz/types/run build/fuzz-types build/fuzz/fuzz_types $(or $(FUZZ_SECONDS),30) $(FUZZ_SEED)
