@@ -71,19 +71,54 @@ identify_and_check(Batch *batch)
 
 /* --- 3, 4: state and watch, vehicle by vehicle --- */
 
-static int
-compare_reports(const void *a, const void *b)
+/* What reports are ordered by, side by side in memory. */
+typedef struct SortKey
 {
-	const Report *x = *(Report *const *) a;
-	const Report *y = *(Report *const *) b;
+	int64		vehicle_id;
+	TimestampTz event_time;
+	uint32		digest;
+	Report	   *report;
+} SortKey;
 
+static inline int
+compare_keys(const SortKey *x, const SortKey *y)
+{
 	if (x->vehicle_id != y->vehicle_id)
 		return x->vehicle_id < y->vehicle_id ? -1 : 1;
 	if (x->event_time != y->event_time)
 		return x->event_time < y->event_time ? -1 : 1;
 	if (x->digest != y->digest)
 		return x->digest < y->digest ? -1 : 1;
-	return x->ordinal < y->ordinal ? -1 : x->ordinal > y->ordinal;
+	return x->report->ordinal < y->report->ordinal ? -1 : x->report->ordinal > y->report->ordinal;
+}
+
+#define ST_SORT sort_keys
+#define ST_ELEMENT_TYPE SortKey
+#define ST_COMPARE(a, b) compare_keys(a, b)
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+/* By vehicle, event time, digest and arrival; digests are computed here. */
+static void
+sort_reports(Report **reports, int64 n)
+{
+	SortKey    *keys = MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1) * sizeof(SortKey));
+
+	for (int64 i = 0; i < n; i++)
+	{
+		Report	   *r = reports[i];
+
+		r->digest = report_digest(r);
+		keys[i].vehicle_id = r->vehicle_id;
+		keys[i].event_time = r->event_time;
+		keys[i].digest = r->digest;
+		keys[i].report = r;
+	}
+	sort_keys(keys, n);
+	for (int64 i = 0; i < n; i++)
+		reports[i] = keys[i].report;
+	pfree(keys);
 }
 
 static bool
@@ -112,13 +147,14 @@ remember_live(Pipeline *p, const VehicleState *vs)
 	MemoryContextSwitchTo(old);
 }
 
-/* Reports of one vehicle, in the order of compare_reports(). */
+/* Reports of one vehicle, in the order of sort_reports(). */
 static void
 run_vehicle(Pipeline *p, Report **reports, int64 n)
 {
 	const RegistryVehicle *vehicle = reports[0]->vehicle;
 	VehicleState *vs;
 	TimestampTz known_until;
+	bool		was_new;
 	bool		watched = false;
 
 	vs = state_lock(p->states, reports[0]->vehicle_id, vehicle->name, vehicle->type);
@@ -130,13 +166,14 @@ run_vehicle(Pipeline *p, Report **reports, int64 n)
 	}
 
 	/* nothing newer than the state is in history, unless the state is new */
-	known_until = vs->is_new ? DT_NOEND : vs->now.event_time;
+	was_new = vs->is_new;
+	known_until = was_new ? DT_NOEND : vs->now.event_time;
 	for (int64 i = 0; i < n; i++)
 	{
 		Report	   *r = reports[i];
 
 		if ((i > 0 && same_report(reports[i - 1], r)) ||
-			(r->event_time <= known_until && event_store_contains(p->events, r)))
+			(r->event_time <= known_until && event_store_contains(p->events, r, was_new)))
 		{
 			r->verdict = VERDICT_REPEATED;
 			continue;
@@ -297,9 +334,7 @@ pipeline_run(Batch *batch)
 	identify_and_check(batch);
 
 	pending = select_reports(batch, VERDICT_PENDING, &npending);
-	for (int64 i = 0; i < npending; i++)
-		pending[i]->digest = report_digest(pending[i]);
-	qsort(pending, npending, sizeof(Report *), compare_reports);
+	sort_reports(pending, npending);
 	p.events = event_store_open();
 	p.states = state_open();
 	run_vehicles(&p, pending, npending);

@@ -54,6 +54,7 @@ typedef struct Partition
 	IndexScanDesc scan;
 	TupleTableSlot *slot;
 	TableWriter *writer;		/* NULL until written */
+	int64		absent_vehicle; /* has no event in here; 0: not known of any */
 } Partition;
 
 struct EventStore
@@ -203,18 +204,14 @@ start_probing(EventStore *store, Partition *p)
 	MemoryContextSwitchTo(old);
 }
 
-bool
-event_store_contains(EventStore *store, const Report *report)
+/* Is there a row whose key begins with the report's first nkeys key columns? */
+static bool
+probe(EventStore *store, Partition *p, const Report *report, int nkeys)
 {
-	Partition  *p = find_partition(store, report->event_time);
 	ScanKeyData keys[3];
 	MemoryContext old;
 	bool		found;
 
-	if (p == NULL)
-		return false;
-	if (p->index == NULL)
-		start_probing(store, p);
 	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(report->vehicle_id));
 	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_TIMESTAMPTZ_EQ,
 				TimestampTzGetDatum(report->event_time));
@@ -222,11 +219,31 @@ event_store_contains(EventStore *store, const Report *report)
 				Int32GetDatum((int32) report->digest));
 	/* the scan outlives the vehicle's turn, and allocates as late as it needs */
 	old = MemoryContextSwitchTo(store->context);
-	index_rescan(p->scan, keys, 3, NULL, 0);
+	/* it was begun for three keys; fewer are a prefix */
+	p->scan->numberOfKeys = nkeys;
+	index_rescan(p->scan, keys, nkeys, NULL, 0);
 	found = index_getnext_slot(p->scan, ForwardScanDirection, p->slot);
 	MemoryContextSwitchTo(old);
 	ExecClearTuple(p->slot);
 	return found;
+}
+
+bool
+event_store_contains(EventStore *store, const Report *report, bool new_state)
+{
+	Partition  *p = find_partition(store, report->event_time);
+
+	if (p == NULL || p->absent_vehicle == report->vehicle_id)
+		return false;
+	if (p->index == NULL)
+		start_probing(store, p);
+	/* a vehicle's first batch has many reports and mostly no history */
+	if (new_state && !probe(store, p, report, 1))
+	{
+		p->absent_vehicle = report->vehicle_id;
+		return false;
+	}
+	return probe(store, p, report, 3);
 }
 
 static void

@@ -10,8 +10,11 @@
 typedef struct EventStore EventStore;
 
 extern EventStore *event_store_open(void);
-/* Is this very report in history already? The vehicle's state must be locked. */
-extern bool event_store_contains(EventStore *store, const Report *report);
+/*
+ * Is this very report in history already? The vehicle's state must be locked;
+ * new_state: it has just been made, so there may be no history at all.
+ */
+extern bool event_store_contains(EventStore *store, const Report *report, bool new_state);
 /* Writes accepted reports; makes missing partitions. */
 extern void event_store_write(EventStore *store, Report **reports, int64 n, int64 batch_id);
 extern void event_store_close(EventStore *store);
