@@ -2,9 +2,9 @@
 -- Contracts, quarantine, replay
 --
 SET timezone = 'UTC'; SET datestyle = 'ISO'; SET intervalstyle = 'postgres';
-INSERT INTO fleet.tenant (tenant_id, name) VALUES (111, 'contract');
-SELECT source_id AS src FROM fleet.create_source(111, 'feed') \gset
-SELECT fleet.register_device(111, 'A') AS a \gset
+INSERT INTO fleet.tenant (tenant_id, name) VALUES (311, 'contract');
+SELECT source_id AS src FROM fleet.create_source(311, 'feed') \gset
+SELECT fleet.register_device(311, 'A') AS a \gset
 CREATE TEMP VIEW outcome AS
 SELECT accepted, repeated, late, rejected, refused FROM fleet.last_batch();
 
@@ -54,7 +54,7 @@ SELECT count(*) = (SELECT rejected FROM fleet.last_batch()) AS all_there FROM fl
 
 -- 3. A tenant's own contract
 INSERT INTO fleet.contract (tenant_id, required, ranges, schema_versions, horizon, max_ahead, allow_null_island)
-VALUES (111, '{location,speed_kmh,ignition}', '{"speed_kmh": [0, 500], "battery_percent": [null, 50], "io_5": [1, 2]}', '{1,2}', '60 days', '2 hours', true);
+VALUES (311, '{location,speed_kmh,ignition}', '{"speed_kmh": [0, 500], "battery_percent": [null, 50], "io_5": [1, 2]}', '{1,2}', '60 days', '2 hours', true);
 INSERT INTO fleet.ingest (source_id, device, event_time, latitude, longitude, speed_kmh, signals, schema_version)
 VALUES (:src, 'A', now() - interval '40 days', 0, 0, 410, '{"ignition": true}', 2),
        (:src, 'A', now() + interval '1 hour', 50, 8, 20, '{"ignition": true, "battery_percent": -5, "io_5": 1.5}', 1),
@@ -76,41 +76,41 @@ INSERT INTO fleet.contract (tenant_id, required) VALUES (1, '{NULL}');
 INSERT INTO fleet.contract (tenant_id, horizon) VALUES (1, '-1 day');
 
 -- 5. Unknown devices: quarantined, or registered on first sight where the tenant says so
-DELETE FROM fleet.contract WHERE tenant_id = 111;
+DELETE FROM fleet.contract WHERE tenant_id = 311;
 INSERT INTO fleet.ingest (source_id, device, event_time, latitude, longitude, signals) VALUES (:src, 'new one', '2020-01-01 10:00+00', 50, 8, '{"door": "öpen", "io_1": 5}');
 INSERT INTO fleet.ingest (source_id, device, event_time, latitude, longitude, signals) VALUES (:src, 'new one', now() - interval '1 minute', 50, 8, '{"door": "öpen", "io_1": 5}');
 SELECT refused FROM outcome;
-SELECT count(*) FROM fleet.vehicle WHERE tenant_id = 111;
-UPDATE fleet.tenant SET auto_register = true WHERE tenant_id = 111;
+SELECT count(*) FROM fleet.vehicle WHERE tenant_id = 311;
+UPDATE fleet.tenant SET auto_register = true WHERE tenant_id = 311;
 INSERT INTO fleet.ingest (source_id, device, event_time, latitude) VALUES (:src, 'newer one', now(), 91);	-- the bad register nothing
 INSERT INTO fleet.ingest (source_id, device, event_time, latitude, longitude) VALUES (:src, 'newest one', now(), 50, 8);
-SELECT name FROM fleet.vehicle WHERE tenant_id = 111 ORDER BY name;
+SELECT name FROM fleet.vehicle WHERE tenant_id = 311 ORDER BY name;
 BEGIN;
 INSERT INTO fleet.ingest (source_id, device, event_time) VALUES (:src, 'rolled back', now());
 ROLLBACK;
 INSERT INTO fleet.ingest (source_id, device, event_time) VALUES (:src, 'rolled back', now());
 SELECT accepted FROM outcome;
-SELECT d.identity, v.name FROM fleet.device d JOIN fleet.vehicle v USING (vehicle_id) WHERE d.tenant_id = 111 ORDER BY 1;
+SELECT d.identity, v.name FROM fleet.device d JOIN fleet.vehicle v USING (vehicle_id) WHERE d.tenant_id = 311 ORDER BY 1;
 
 -- 6. Replay: what was refused for a reason that is gone becomes an event
-SELECT * FROM fleet.replay_quarantine(111, 'unknown_device');
-SELECT * FROM fleet.replay_quarantine(111, 'unknown_device');		-- once only
-SELECT s.location, s.signals FROM fleet.vehicle_state s JOIN fleet.vehicle v USING (vehicle_id) WHERE v.tenant_id = 111 AND v.name = 'new one';
-SELECT * FROM fleet.replay_quarantine(111, 'time_too_old');			-- still too old: new rows of quarantine
+SELECT * FROM fleet.replay_quarantine(311, 'unknown_device');
+SELECT * FROM fleet.replay_quarantine(311, 'unknown_device');		-- once only
+SELECT s.location, s.signals FROM fleet.vehicle_state s JOIN fleet.vehicle v USING (vehicle_id) WHERE v.tenant_id = 311 AND v.name = 'new one';
+SELECT * FROM fleet.replay_quarantine(311, 'time_too_old');			-- still too old: new rows of quarantine
 SELECT count(*) FILTER (WHERE replayed_at IS NULL) AS waiting, count(*) FILTER (WHERE replayed_at IS NOT NULL) AS replayed
-  FROM fleet.quarantine WHERE tenant_id = 111 AND code = 'time_too_old';
+  FROM fleet.quarantine WHERE tenant_id = 311 AND code = 'time_too_old';
 
 -- 7. A revoked source, a device that moved, a vehicle that is gone: caches notice
-SELECT source_id AS src2 FROM fleet.create_source(111, 'second') \gset
+SELECT source_id AS src2 FROM fleet.create_source(311, 'second') \gset
 INSERT INTO fleet.ingest (source_id, device, event_time) VALUES (:src2, 'A', now() - interval '10 s');
 SELECT accepted FROM outcome;
 UPDATE fleet.source SET revoked_at = now() WHERE source_id = :src2;
 INSERT INTO fleet.ingest (source_id, device, event_time) VALUES (:src2, 'A', now() - interval '9 s');
 SELECT refused FROM outcome;
-SELECT fleet.register_device(111, 'A', 'another vehicle') AS moved \gset
+SELECT fleet.register_device(311, 'A', 'another vehicle') AS moved \gset
 INSERT INTO fleet.ingest (source_id, device, event_time) VALUES (:src, 'A', now() - interval '8 s');
 SELECT count(*) FROM fleet.event WHERE vehicle_id = :moved;
-UPDATE fleet.tenant SET auto_register = false WHERE tenant_id = 111;
+UPDATE fleet.tenant SET auto_register = false WHERE tenant_id = 311;
 DELETE FROM fleet.vehicle WHERE vehicle_id = :moved;
 INSERT INTO fleet.ingest (source_id, device, event_time) VALUES (:src, 'A', now() - interval '7 s');
 SELECT refused FROM outcome;

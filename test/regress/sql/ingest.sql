@@ -3,11 +3,11 @@
 --
 \set VERBOSITY default
 SET timezone = 'UTC'; SET datestyle = 'ISO'; SET intervalstyle = 'postgres';
-INSERT INTO fleet.tenant (tenant_id, name) VALUES (110, 'ingest');
-INSERT INTO fleet.contract (tenant_id, horizon) VALUES (110, '100 years');
-SELECT source_id AS src, token AS tok FROM fleet.create_source(110, 'feed') \gset
-SELECT fleet.register_device(110, 'A', 'van A', 'van') AS a,
-       fleet.register_device(110, 'B', 'van B', 'van') AS b \gset
+INSERT INTO fleet.tenant (tenant_id, name) VALUES (310, 'ingest');
+INSERT INTO fleet.contract (tenant_id, horizon) VALUES (310, '100 years');
+SELECT source_id AS src, token AS tok FROM fleet.create_source(310, 'feed') \gset
+SELECT fleet.register_device(310, 'A', 'van A', 'van') AS a,
+       fleet.register_device(310, 'B', 'van B', 'van') AS b \gset
 -- what last_batch says, without the id
 CREATE TEMP VIEW outcome AS
 SELECT received, accepted, repeated, late, rejected, refused, repeats FROM fleet.last_batch();
@@ -15,8 +15,8 @@ SELECT received, accepted, repeated, late, rejected, refused, repeats FROM fleet
 -- 1. Credentials
 SELECT :'tok' ~ '^flt_[0-9a-f]{64}$' AS token_form;
 SELECT fleet.authenticate_source(:'tok') = :src AS known, fleet.authenticate_source('nonsense') IS NULL AS unknown;
-SELECT count(*) FILTER (WHERE token_sha256 = sha256(convert_to(:'tok', 'UTF8'))) AS hashed FROM fleet.source WHERE tenant_id = 110;
-SELECT * FROM fleet.create_source(110, 'feed');		-- the name is taken
+SELECT count(*) FILTER (WHERE token_sha256 = sha256(convert_to(:'tok', 'UTF8'))) AS hashed FROM fleet.source WHERE tenant_id = 310;
+SELECT * FROM fleet.create_source(310, 'feed');		-- the name is taken
 SELECT * FROM fleet.create_source(99999, 'feed');	-- no such tenant
 
 -- 2. INSERT: one row, several rows, none
@@ -29,7 +29,7 @@ SELECT * FROM outcome;
 INSERT INTO fleet.ingest (source_id, device) SELECT 1, 'x' WHERE false;
 SELECT * FROM outcome;
 SELECT vehicle, vehicle_type, event_time, location, altitude_m, accuracy_m, speed_kmh, heading_deg, signals, late, ST_AsText(position), zone
-  FROM fleet.telemetry WHERE tenant_id = 110 ORDER BY vehicle, event_time;
+  FROM fleet.telemetry WHERE tenant_id = 310 ORDER BY vehicle, event_time;
 
 -- 3. Repeats: in one batch, in two; another report of the same second is no repeat
 INSERT INTO fleet.ingest (source_id, device, event_time, latitude, longitude)
@@ -55,12 +55,12 @@ INSERT INTO fleet.ingest (source_id, device, event_time, signals)
 VALUES (:src, 'A', '2024-03-01 10:01:00+00', '{"battery_percent": 67}'),
        (:src, 'A', '2024-03-01 10:02:00+00', '{"ignition": true}');
 SELECT * FROM fleet.last_known(:a) ORDER BY name;
-SELECT * FROM fleet.last_known('van A', 110) WHERE name = 'ignition';
+SELECT * FROM fleet.last_known('van A', 310) WHERE name = 'ignition';
 -- the state of now and that computed from history agree; so does an earlier one
 SELECT s.event_time = h.event_time AND s.location OPERATOR(fleet.=) h.location AND s.location_time = h.location_time
        AND s.speed_kmh = h.speed_kmh AND s.heading_deg = h.heading_deg AND s.signals OPERATOR(fleet.=) h.signals AS agrees
   FROM fleet.vehicle_state s, fleet.state_at(:a, 'now', '100 years') h WHERE s.vehicle_id = :a;
-SELECT * FROM fleet.state_at('van A', '2024-03-01 10:00:05+00', tenant_id => 110);
+SELECT * FROM fleet.state_at('van A', '2024-03-01 10:00:05+00', tenant_id => 310);
 
 -- 6. The state does not depend on the order of arrival
 INSERT INTO fleet.ingest (source_id, device, event_time, latitude, longitude, speed_kmh, signals)
@@ -102,20 +102,20 @@ BEGIN
 	INSERT INTO fleet.ingest (source_id, device, event_time) SELECT source_id, 'A', now() + (1 / 0) * interval '1' FROM fleet.source;
 EXCEPTION WHEN division_by_zero THEN
 	INSERT INTO fleet.ingest (source_id, device, event_time)
-	SELECT source_id, 'A', '2024-03-02 10:00:00+00' FROM fleet.source WHERE tenant_id = 110;
+	SELECT source_id, 'A', '2024-03-02 10:00:00+00' FROM fleet.source WHERE tenant_id = 310;
 END $$;
 SELECT * FROM outcome;
 
 -- 9. Statements nest: a function called by one sends reports of its own
 CREATE FUNCTION pg_temp.send_inner() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
 	INSERT INTO fleet.ingest (source_id, device, event_time)
-	SELECT source_id, 'B', '2024-03-02 11:00:00+00' FROM fleet.source WHERE tenant_id = 110;
+	SELECT source_id, 'B', '2024-03-02 11:00:00+00' FROM fleet.source WHERE tenant_id = 310;
 	SELECT '2024-03-02 11:30:00+00'::timestamptz;
 $$;
 INSERT INTO fleet.ingest (source_id, device, event_time) SELECT :src, 'A', pg_temp.send_inner();
 SELECT accepted FROM outcome;
 SELECT v.name, e.event_time FROM fleet.event e JOIN fleet.vehicle v USING (vehicle_id)
- WHERE e.tenant_id = 110 AND e.event_time BETWEEN '2024-03-02 11:00+00' AND '2024-03-02 12:00+00' ORDER BY 1;
+ WHERE e.tenant_id = 310 AND e.event_time BETWEEN '2024-03-02 11:00+00' AND '2024-03-02 12:00+00' ORDER BY 1;
 
 -- 10. A large statement goes in pieces and comes out as one batch
 SET fleet.batch_memory = '64kB';
@@ -142,7 +142,7 @@ INSERT INTO fleet.ingest (source_id, device, event_time) VALUES (:src, 'A', '202
 SELECT accepted FROM fleet.last_batch();
 INSERT INTO fleet.event SELECT;
 SELECT * FROM fleet.vehicle_state;
-SELECT * FROM fleet.create_source(110, 'mine');
+SELECT * FROM fleet.create_source(310, 'mine');
 SELECT fleet.ingest_json(:src, '{}');
 RESET ROLE;
 REVOKE ALL ON fleet.ingest FROM regress_fleet_client;

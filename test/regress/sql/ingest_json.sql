@@ -2,21 +2,21 @@
 -- fleet.ingest_json: the reference document, or an array of them
 --
 SET timezone = 'UTC'; SET datestyle = 'ISO'; SET intervalstyle = 'postgres';
-INSERT INTO fleet.tenant (tenant_id, name, auto_register) VALUES (112, 'json', true);
-INSERT INTO fleet.contract (tenant_id, horizon) VALUES (112, '100 years');
-SELECT source_id AS src FROM fleet.create_source(112, 'feed') \gset
+INSERT INTO fleet.tenant (tenant_id, name, auto_register) VALUES (312, 'json', true);
+INSERT INTO fleet.contract (tenant_id, horizon) VALUES (312, '100 years');
+SELECT source_id AS src FROM fleet.create_source(312, 'feed') \gset
 CREATE TEMP VIEW outcome AS
 SELECT accepted, repeated, late, rejected, refused FROM fleet.last_batch();
 
 -- 1. The reference document
 SELECT accepted, repeated, rejected, refused FROM fleet.ingest_json(:src, '{"vehicle_id":12345,"timestamp":"2025-01-15T14:32:18.123Z",
-"location":{"lat":50.1105,"lon":8.6821,"altitude":112.5,"accuracy":5.2},
+"location":{"lat":50.1105,"lon":8.6821,"altitude":312.5,"accuracy":5.2},
 "battery":{"percent":68,"voltage":48.2,"current":3.5,"temperature":32.1,"charging":false},
 "motion":{"speed_kmh":18.5,"heading":245,"acceleration":{"x":0.2,"y":-0.1,"z":9.8}},
 "vehicle_status":{"locked":false,"in_use":true,"trip_id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890"},
 "diagnostics":{"odometer_km":2458,"error_codes":[],"last_maintenance_km":2100}}');
 \x on
-SELECT vehicle, event_time, location, altitude_m, accuracy_m, speed_kmh, heading_deg, jsonb_pretty(signals::jsonb) FROM fleet.telemetry WHERE tenant_id = 112;
+SELECT vehicle, event_time, location, altitude_m, accuracy_m, speed_kmh, heading_deg, jsonb_pretty(signals::jsonb) FROM fleet.telemetry WHERE tenant_id = 312;
 \x off
 
 -- 2. Flat names, unknown members, arrays, nulls, numbers as time
@@ -24,7 +24,7 @@ SELECT accepted, repeated, rejected, refused FROM fleet.ingest_json(:src, '[
  {"device": "flat", "event_time": 1736951538, "latitude": 50.1, "longitude": 8.6, "speed_kmh": 3, "battery_percent": 5, "ignition": true},
  {"device": "flat", "event_time": 1736951539123, "vendor": {"x-y": {"2": "deep"}}, "9lives": 9, "codes": ["P0420", 7, true], "nothing": null, "diagnostics": {"error_codes": ["P0301", "P0302"]}},
  {"device": "flat", "event_time": 1736951538, "latitude": 50.1, "longitude": 8.6, "speed_kmh": 3, "battery_percent": 5, "ignition": true}]');
-SELECT event_time, location, speed_kmh, signals FROM fleet.telemetry WHERE tenant_id = 112 AND vehicle = 'flat' ORDER BY event_time;
+SELECT event_time, location, speed_kmh, signals FROM fleet.telemetry WHERE tenant_id = 312 AND vehicle = 'flat' ORDER BY event_time;
 
 -- 3. Times: with a zone, in range, or a defect
 SELECT t, accepted = 1 AS accepted, refused->0->>'code' AS code, refused->0->>'field' AS field
