@@ -118,14 +118,17 @@ parse_response(const Buffer *in, Response *r)
 	return 1;
 }
 
-/* {"accepted":a,"repeated":r,"rejected":[{"line":n,"code":...,"field":...}]} or a count of them */
+/*
+ * {"accepted":a,"repeated":r,"rejected":n,"errors":[{"index":i,"code":...,"field":...}]},
+ * indexes counted from 0.
+ */
 static bool
 take_result(Lane *lane, const Response *r, const char **reason)
 {
 	const ClientEvents *events = &lane->client->events;
 	struct json_tokener *tokener = json_tokener_new();
 	struct json_object *result = json_tokener_parse_ex(tokener, r->body, (int) r->body_len);
-	struct json_object *rejected = NULL;
+	struct json_object *errors = NULL;
 	size_t		next = 0;
 	size_t		listed = 0;
 	bool		ok = json_object_is_type(result, json_type_object);
@@ -134,17 +137,17 @@ take_result(Lane *lane, const Response *r, const char **reason)
 		*reason = "an answer that is no JSON object";
 	else
 	{
-		if (!json_object_object_get_ex(result, "refused", &rejected))
-			json_object_object_get_ex(result, "rejected", &rejected);
-		if (json_object_is_type(rejected, json_type_array))
-			listed = json_object_array_length(rejected);
-		for (size_t n = 1; n <= lane->in_request; n++)
+		if (json_object_object_get_ex(result, "errors_omitted", NULL))
+			die("the daemon does not tell all documents that it rejected; use a smaller --http-batch");
+		if (json_object_object_get_ex(result, "errors", &errors) && json_object_is_type(errors, json_type_array))
+			listed = json_object_array_length(errors);
+		for (size_t n = 0; n < lane->in_request; n++)
 		{
 			uint64_t	id = outbox_take(&lane->outbox);
-			struct json_object *entry = next < listed ? json_object_array_get_idx(rejected, next) : NULL;
+			struct json_object *entry = next < listed ? json_object_array_get_idx(errors, next) : NULL;
 			struct json_object *value;
 
-			if (entry && json_object_object_get_ex(entry, "line", &value) &&
+			if (entry && json_object_object_get_ex(entry, "index", &value) &&
 				(size_t) json_object_get_int64(value) == n)
 			{
 				struct json_object *field = NULL;
