@@ -180,9 +180,12 @@ sub write_config
 	return $file;
 }
 
+# Starts fleetd and waits until it listens and can check tokens; with
+# away => 1, because there is no database, only until it listens.
 sub start_fleetd
 {
 	my ($self, %changes) = @_;
+	my $away = delete $changes{away};
 	my $file = $self->write_config(%changes);
 	$self->{log} = "$self->{dir}/fleetd.log";
 	my $before = -s $self->{log} // 0;
@@ -201,7 +204,7 @@ sub start_fleetd
 		sub {
 			die "fleetd ended: " . slurp($self->{log}) if waitpid($pid, WNOHANG) == $pid;
 			my @events = $self->log_events(undef, $before);
-			return (grep { ($_->{event} // $_->{message} // '') eq 'started' } @events) ? \@events : undef;
+			return (grep { $_->{event} eq 'started' } @events) ? \@events : undef;
 		});
 	my $i = 0;
 	foreach my $event (grep { $_->{event} eq 'listening' } @$events)
@@ -210,6 +213,11 @@ sub start_fleetd
 		$i++;
 	}
 	die "fleetd does not say where it listens\n" if $i != @{ $self->{listeners} };
+	wait_for(
+		'fleetd to reach the database',
+		sub {
+			grep { ($_->{connection} // '') eq 'auth' } $self->log_events('database_connected', $before);
+		}) unless $away;
 	return $self;
 }
 
