@@ -199,10 +199,7 @@ json_doc_decode(const Mapping *mapping, const char *text, size_t len, Record *ou
 	if (json_check(text, len, &long_integers))
 		object = parse(text, len, long_integers);
 	if (json_object_is_type(object, json_type_object))
-	{
 		walk_object(mapping, &fill, MAPPING_ROOT, RECORD_STR(""), object);
-		mapping_finish(&fill);
-	}
 	else
 		record_set_defect(out, "malformed", (Str) {0});
 	json_object_put(object);

@@ -16,8 +16,8 @@
 
 #include "json_decode.h"
 
-#define UNKNOWN_MAX 256			/* members not mentioned, of one document */
-#define UNKNOWN_SLOTS 1024		/* hash table of them, power of two */
+#define UNKNOWN_MAX 512			/* members not mentioned, of one document */
+#define UNKNOWN_SLOTS 2048		/* hash table of them, power of two */
 
 /* A member that the mapping does not mention, to notice it when it comes twice. */
 typedef struct UnknownKey
@@ -485,6 +485,5 @@ json_scan(const Mapping *mapping, const char *text, size_t len, Record *out)
 	skip_space(&s);
 	if (s.p != s.end)
 		return SCAN_UNUSUAL;
-	mapping_finish(&s.fill);
 	return SCAN_DONE;
 }

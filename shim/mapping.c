@@ -27,6 +27,7 @@ static const struct
 	{"device", FIELD_DEVICE},
 	{"id", FIELD_DEVICE},
 	{"event_time", FIELD_EVENT_TIME},
+	{"received_at", FIELD_RECEIVED_AT},
 	{"latitude", FIELD_LATITUDE},
 	{"longitude", FIELD_LONGITUDE},
 	{"altitude_m", FIELD_ALTITUDE},
@@ -430,6 +431,12 @@ read_enumeration(Reader *reader, MappingTarget *target, struct json_object *obje
 }
 
 static bool
+is_time(const MappingTarget *target)
+{
+	return target->field == FIELD_EVENT_TIME || target->field == FIELD_RECEIVED_AT;
+}
+
+static bool
 read_unit(Reader *reader, MappingTarget *target, struct json_object *value)
 {
 	const char *unit;
@@ -437,7 +444,7 @@ read_unit(Reader *reader, MappingTarget *target, struct json_object *value)
 	if (!json_object_is_type(value, json_type_string))
 		return complain(reader, "\"unit\" must be text");
 	unit = json_object_get_string(value);
-	if (target->field == FIELD_EVENT_TIME)
+	if (is_time(target))
 	{
 		if (strcmp(unit, "s") == 0)
 			target->time_unit_us = 1e6;
@@ -554,8 +561,8 @@ read_source(Reader *reader, struct json_object *value)
 		}
 		else if (strcmp(key, "time_zone") == 0)
 		{
-			if (target->field != FIELD_EVENT_TIME)
-				return complain(reader, "\"time_zone\" belongs to event_time");
+			if (!is_time(target))
+				return complain(reader, "\"time_zone\" belongs to a time");
 			if (!json_object_is_type(member, json_type_string) ||
 				!time_parse_zone(json_object_get_string(member),
 								 (size_t) json_object_get_string_len(member), &target->zone_seconds))
@@ -568,7 +575,7 @@ read_source(Reader *reader, struct json_object *value)
 		return complain(reader, "\"path\" is missing");
 	if (unit && factors)
 		return complain(reader, "\"unit\" cannot be combined with \"scale\" and \"offset\"");
-	if (target->scaled && (target->field == FIELD_DEVICE || target->field == FIELD_EVENT_TIME ||
+	if (target->scaled && (target->field == FIELD_DEVICE || is_time(target) ||
 						   target->field == FIELD_SCHEMA_VERSION))
 		return complain(reader, "cannot be scaled");
 	return read_path(reader, target, path);

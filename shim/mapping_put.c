@@ -37,9 +37,9 @@ mapping_flat_name(FlatName *out, Str prefix, Str key)
 	uint32_t	n = prefix.len;
 
 	memcpy(out->data, prefix.data, n);
-	if (n > 0 && n < RECORD_NAME_MAX)
+	if (n > 0 && n < sizeof(out->data))
 		out->data[n++] = '_';
-	for (uint32_t i = 0; i < key.len && n < RECORD_NAME_MAX; i++)
+	for (uint32_t i = 0; i < key.len && n < sizeof(out->data); i++)
 	{
 		unsigned char c = (unsigned char) key.data[i];
 		bool		digit = (unsigned char) (c - '0') <= 9;
@@ -47,7 +47,7 @@ mapping_flat_name(FlatName *out, Str prefix, Str key)
 		if (c >= 0x80 && c < 0xC0)
 			continue;			/* one _ for a whole UTF-8 sequence */
 		if (digit && n == 0)
-			out->data[n++] = '_';
+			out->data[n++] = '_';	/* never the last byte */
 		out->data[n++] = digit || (unsigned char) ((c | 0x20) - 'a') < 26 ? (char) c : '_';
 	}
 	if (n == 0)
@@ -64,6 +64,12 @@ mapping_put_signal(const Fill *fill, Str name, bool name_stable, const JsonScala
 
 	if (scalar->type == JSON_NULL)
 		return;
+	/* A name that is none cannot be told, and no single one is at fault for too many. */
+	if (name.len > RECORD_NAME_MAX || record->nsignals == RECORD_MAX_SIGNALS)
+	{
+		malformed(fill, (Str) {0});
+		return;
+	}
 	kept = keep(fill, name, name_stable);
 	if (kept.data != NULL)
 		switch (scalar->type)
@@ -118,10 +124,12 @@ mapping_join_add(Join *join, const JsonScalar *scalar)
 	Str			text = scalar->text;
 	uint32_t	room;
 
-	if (scalar->type == JSON_NULL || join->overflow)
+	if (join->overflow)
 		return;
 	if (scalar->type == JSON_BOOLEAN)
 		text = scalar->boolean ? RECORD_STR("true") : RECORD_STR("false");
+	else if (scalar->type == JSON_NULL)
+		text = RECORD_STR("null");	/* the others keep their places */
 	if (join->any)
 	{
 		if (join->len == RECORD_TEXT_MAX)
@@ -207,32 +215,45 @@ put_device(const Fill *fill, const MappingTarget *target, const JsonScalar *scal
 	malformed(fill, target->name);
 }
 
+/* False when the scalar is no time. */
+static bool
+read_time(const MappingTarget *target, const JsonScalar *scalar, int64_t *us)
+{
+	double		unit = target->time_unit_us;
+	double		value;
+
+	if (scalar->type == JSON_STRING)
+		return time_parse(scalar->text.data, scalar->text.len, target->zone_seconds, us);
+	if (scalar->type != JSON_NUMBER)
+		return false;
+	if (unit == 0)
+		unit = fabs(scalar->number) < EPOCH_SECONDS_END ? 1e6 : 1e3;
+	value = rint(scalar->number * unit);
+	if (!(value >= (double) TIME_MIN_US && value < (double) TIME_END_US))
+		return false;
+	*us = (int64_t) value;
+	return true;
+}
+
 static void
 put_event_time(const Fill *fill, const MappingTarget *target, const JsonScalar *scalar)
 {
 	Record	   *record = fill->record;
 
-	record->has_event_time = false;
-	if (scalar->type == JSON_STRING)
-		record->has_event_time = time_parse(scalar->text.data, scalar->text.len,
-											target->zone_seconds, &record->event_time_us);
-	else if (scalar->type == JSON_NUMBER)
-	{
-		double		unit = target->time_unit_us;
-		double		us;
-
-		if (unit == 0)
-			unit = scalar->number < EPOCH_SECONDS_END ? 1e6 : 1e3;
-		us = rint(scalar->number * unit);
-		if (us >= (double) TIME_MIN_US && us < (double) TIME_END_US)
-		{
-			record->has_event_time = true;
-			record->event_time_us = (int64_t) us;
-		}
-	}
+	record->has_event_time = read_time(target, scalar, &record->event_time_us);
 	if (!record->has_event_time)
 	{
 		record->event_time_us = 0;
+		malformed(fill, target->name);
+	}
+}
+
+static void
+put_received_at(const Fill *fill, const MappingTarget *target, const JsonScalar *scalar)
+{
+	if (!read_time(target, scalar, &fill->record->received_at_us))
+	{
+		fill->record->received_at_us = 0;
 		malformed(fill, target->name);
 	}
 }
@@ -243,11 +264,11 @@ put_schema_version(const Fill *fill, const MappingTarget *target, const JsonScal
 	Record	   *record = fill->record;
 
 	record->schema_version = 0;
-	if (scalar->type != JSON_NUMBER || !isfinite(scalar->number) ||
-		scalar->number != floor(scalar->number))
+	if (scalar->type != JSON_NUMBER || fabs(scalar->number) > INT32_MAX ||
+		scalar->number != rint(scalar->number))
 		malformed(fill, target->name);
-	else if (scalar->number < 1 || scalar->number > INT32_MAX)
-		record_set_defect(record, "unknown_schema", target->name);
+	else if (scalar->number == 0)
+		record_set_defect(record, "unknown_schema", target->name);	/* a record's 0 is none */
 	else
 		record->schema_version = (int32_t) scalar->number;
 }
@@ -255,7 +276,8 @@ put_schema_version(const Fill *fill, const MappingTarget *target, const JsonScal
 static void
 put_number(const Fill *fill, const MappingTarget *target, const JsonScalar *scalar, double *column)
 {
-	if (scalar->type == JSON_NUMBER && isfinite(scalar->number))
+	/* An infinite one is out of range, and the contract says so. */
+	if (scalar->type == JSON_NUMBER)
 		*column = scalar->number + 0.0;
 	else
 	{
@@ -349,6 +371,9 @@ mapping_put(const Fill *fill, const MappingTarget *target, const JsonScalar *sca
 		case FIELD_EVENT_TIME:
 			put_event_time(fill, target, scalar);
 			break;
+		case FIELD_RECEIVED_AT:
+			put_received_at(fill, target, scalar);
+			break;
 		case FIELD_SCHEMA_VERSION:
 			put_schema_version(fill, target, scalar);
 			break;
@@ -374,15 +399,4 @@ mapping_put(const Fill *fill, const MappingTarget *target, const JsonScalar *sca
 			mapping_put_signal(fill, target->name, true, scalar);
 			break;
 	}
-}
-
-void
-mapping_finish(const Fill *fill)
-{
-	Record	   *record = fill->record;
-
-	if (record->device.len == 0)
-		record_set_defect(record, "missing_field", RECORD_STR("device"));
-	if (!record->has_event_time)
-		record_set_defect(record, "missing_field", RECORD_STR("event_time"));
 }

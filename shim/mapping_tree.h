@@ -19,6 +19,7 @@ typedef enum MappingField
 {
 	FIELD_DEVICE,
 	FIELD_EVENT_TIME,
+	FIELD_RECEIVED_AT,
 	FIELD_LATITUDE,
 	FIELD_LONGITUDE,
 	FIELD_ALTITUDE,
@@ -43,7 +44,7 @@ typedef struct MappingTarget
 	double		scale;
 	double		offset;
 	bool		number_in_text; /* a string that holds a number will do */
-	double		time_unit_us;	/* of a number as time; 0: seconds or ms, by size */
+	double		time_unit_us;	/* of a number as time; 0: by its size */
 	int32_t		zone_seconds;	/* of a time without zone, or TIME_NO_ZONE */
 	size_t		nchoices;
 	MappingChoice *choices;
@@ -145,13 +146,14 @@ mapping_child(const Mapping *mapping, int node, const char *key, size_t len,
 }
 
 /* --- names of members that the mapping does not mention --- */
+/* One byte longer than a name may be, to see that it is too long. */
 typedef struct FlatName
 {
 	uint32_t	len;
-	char		data[RECORD_NAME_MAX];
+	char		data[RECORD_NAME_MAX + 1];
 } FlatName;
 
-/* prefix + "_" + key, made to fit: see docs/mapping.md.  No prefix: len 0. */
+/* prefix + "_" + key, as docs/mapping.md says.  No prefix: len 0. */
 extern void mapping_flat_name(FlatName *out, Str prefix, Str key);
 
 /* --- filling a record --- */
@@ -186,8 +188,5 @@ typedef struct Join
 extern void mapping_join_begin(const Fill *fill, Join *join);
 extern void mapping_join_add(Join *join, const JsonScalar *scalar);
 extern void mapping_join_end(const Fill *fill, Join *join, Str name, bool name_stable);
-
-/* Whether the report is whole. */
-extern void mapping_finish(const Fill *fill);
 
 #endif							/* SHIM_MAPPING_TREE_H */

@@ -12,13 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RECORD_MAX_SIGNALS 256
+#define RECORD_MAX_SIGNALS 512	/* as in the extension */
 #define RECORD_NAME_MAX 63		/* bytes of a signal's name, as in the extension */
 #define RECORD_TEXT_MAX 4096	/* bytes of a text signal, as in the extension */
 #define RECORD_SIGNALS_SIZE 60000	/* bytes of all signals, below the extension's */
-#define RECORD_DEVICE_MAX 128	/* bytes of a device's identity */
+#define RECORD_DEVICE_MAX 1024	/* bytes of a device's identity */
 #define RECORD_DEFECT_MAX 96		/* bytes of "code:field" */
-#define RECORD_SCRATCH 65536
+#define RECORD_SCRATCH 73728	/* all of a record's strings, and room to build one */
 
 typedef struct Str
 {
@@ -47,7 +47,7 @@ typedef struct Record
 	Str			device;			/* len 0: none */
 	bool		has_event_time;
 	int64_t		event_time_us;	/* Unix epoch, microseconds */
-	int64_t		received_at_us; /* likewise; 0: not known */
+	int64_t		received_at_us; /* likewise; 0: not given */
 	double		latitude;		/* NaN: none, here and below */
 	double		longitude;
 	double		altitude_m;

@@ -7,7 +7,6 @@
  */
 #include "time_parse.h"
 
-#include <math.h>
 #include <string.h>
 
 #define ZONE_HOURS_MAX 15		/* as in PostgreSQL */
@@ -100,13 +99,13 @@ time_parse(const char *text, size_t len, int32_t zone_seconds, int64_t *us)
 				day,
 				hour,
 				minute,
-				second = 0;
+				second;
 	int64_t		micros = 0;
 	int64_t		minutes_utc;
 	int64_t		seconds_utc;
 
-	/* 2025-01-15T14:32 */
-	if (len < 16 || p[4] != '-' || p[7] != '-' || p[13] != ':' ||
+	/* 2025-01-15T14:32:18 */
+	if (len < 19 || p[4] != '-' || p[7] != '-' || p[13] != ':' || p[16] != ':' ||
 		(p[10] != 'T' && p[10] != 't' && p[10] != ' '))
 		return false;
 	year = digits(p, 4);
@@ -114,48 +113,28 @@ time_parse(const char *text, size_t len, int32_t zone_seconds, int64_t *us)
 	day = digits(p + 8, 2);
 	hour = digits(p + 11, 2);
 	minute = digits(p + 14, 2);
-	p += 16;
+	second = digits(p + 17, 2);
+	p += 19;
 	if (year < 1 || month < 1 || month > 12 || day < 1 || day > days_in_month(year, month) ||
-		hour < 0 || hour > 24 || minute < 0 || minute > 59)
+		hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60)
 		return false;
 
-	if (p < end && *p == ':')
+	if (p < end && *p == '.')
 	{
-		if (end - p < 3)
-			return false;
-		second = digits(p + 1, 2);
-		p += 3;
-		if (second < 0 || second > 60)
-			return false;
-		if (p < end && (*p == '.' || *p == ','))
-		{
-			int			n = 0;
-			int64_t		fraction = 0;
-			static const int64_t scale[] = {1, 10, 100, 1000, 10000, 100000, 1000000,
-			10000000, 100000000, 1000000000};
+		const char *first = ++p;
+		int64_t		scale = 100000;
 
-			for (p++; p < end && (unsigned char) (*p - '0') <= 9; p++, n++)
-			{
-				if (n == 9)
-					return false;
-				fraction = fraction * 10 + (*p - '0');
-			}
-			if (n == 0)
-				return false;
-			/* Beyond 6 digits, round as PostgreSQL does: in floating point. */
-			if (n <= 6)
-				micros = fraction * scale[6 - n];
-			else
-				micros = (int64_t) rint((double) fraction / (double) scale[n] * 1e6);
-		}
+		for (; p < end && (unsigned char) (*p - '0') <= 9; p++, scale /= 10)
+			micros += (*p - '0') * scale;
+		if (p == first)
+			return false;
 	}
-	if (hour == 24 && (minute != 0 || second != 0 || micros != 0))
-		return false;
 
 	if (end - p == 1 && *p == 'Z')
 		zone_seconds = 0;
 	else if (p < end)
 	{
+		/* A name is for the configuration only. */
 		if (*p == 'U' || !time_parse_zone(p, (size_t) (end - p), &zone_seconds))
 			return false;
 	}
@@ -167,5 +146,5 @@ time_parse(const char *text, size_t len, int32_t zone_seconds, int64_t *us)
 	if (second == 60 && (minutes_utc + 1) % 1440 != 0)
 		return false;
 	*us = (seconds_utc + second) * 1000000 + micros;
-	return *us >= TIME_MIN_US && *us < TIME_END_US;
+	return true;
 }

@@ -11,16 +11,18 @@
 
 #define TIME_NO_ZONE INT32_MIN
 
-/* Years 1 to 9999, microseconds of the Unix epoch. */
-#define TIME_MIN_US INT64_C(-62135596800000000)
-#define TIME_END_US INT64_C(253402300800000000)
+/* What a number can mean: roughly PostgreSQL's range, microseconds of the Unix epoch. */
+#define TIME_MIN_US INT64_C(-210866803200000000)
+#define TIME_END_US INT64_C(9200000000000000000)
 
 /*
- * YYYY-MM-DDTHH:MM[:SS[.f]]ZONE: T, t or a space; 1 to 9 digits of fraction
- * behind a point or a comma, rounded to microseconds as PostgreSQL does; zone
- * Z, z, +HH, +HHMM or +HH:MM, up to 15:59.  24:00:00 is the next midnight; a
- * second 60 is taken at 23:59 UTC only.  Without a zone, zone_seconds (east of
- * Greenwich) is assumed, or the text refused when that is TIME_NO_ZONE.
+ * YYYY-MM-DDTHH:MM:SS[.f...]ZONE: T, t or a space; years 1 to 9999; what is
+ * beyond microseconds is cut; zone Z, z, +HH, +HHMM or +HH:MM, up to 15:59.  A
+ * second 60 is taken at 23:59 UTC only, and is the next midnight.  Without a
+ * zone, zone_seconds (east of Greenwich) is assumed, or the text refused when
+ * that is TIME_NO_ZONE.
+ *
+ * fleet.ingest_json() must take the same.
  */
 extern bool time_parse(const char *text, size_t len, int32_t zone_seconds, int64_t *us)
 			__attribute__((warn_unused_result));

@@ -499,7 +499,9 @@ submit_documents(HttpConn *conn, const Mapping *mapping, const char *text, size_
 	while (body_next(&body, &document) == BODY_DOCUMENT)
 	{
 		json_decode(mapping, document.data, document.len, &record);
-		record.received_at_us = conn->received_us;
+		/* A gateway may know when it had it; nobody has it before it came. */
+		if (record.received_at_us == 0 || record.received_at_us > conn->received_us)
+			record.received_at_us = conn->received_us;
 		/* What was taken will be committed; the sender repeats it all. */
 		if (sink_submit(conn->owner, conn->submitted, conn->source_id, &record) != SINK_OK)
 		{

@@ -86,7 +86,9 @@ json_document(Session *session, const Frame *frame, Decoded *out)
 	if (!session->authenticated)
 		return json_hello(line, len, out);
 	json_decode(session->mapping, line, len, out->record);
-	out->record->received_at_us = session->now_us;
+	/* A gateway may know when it had it; nobody has it before it came. */
+	if (out->record->received_at_us == 0 || out->record->received_at_us > session->now_us)
+		out->record->received_at_us = session->now_us;
 	out->emit(out->emit_arg, out->record);
 	return DECODE_OK;
 }

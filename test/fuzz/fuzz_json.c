@@ -84,7 +84,7 @@ same(const Record *a, const Record *b)
 {
 	same_text(a->defect, b->defect, "defect");
 	same_text(a->device, b->device, "device");
-	if (a->has_event_time != b->has_event_time || a->event_time_us != b->event_time_us)
+	if (a->received_at_us != b->received_at_us || a->has_event_time != b->has_event_time || a->event_time_us != b->event_time_us)
 		fail("event_time");
 	same_number(a->latitude, b->latitude, "latitude");
 	same_number(a->longitude, b->longitude, "longitude");
