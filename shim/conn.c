@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/crypto.h>
@@ -28,6 +29,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "adapter.h"
@@ -38,10 +40,12 @@
 #include "log.h"
 #include "sink.h"
 
-#define LINGER_SECONDS 2
+#define LINGER_MS 2000			/* for the peer to read our last words and close */
+#define LINGER_DRAIN_MS 500		/* the same when the daemon ends */
 #define SWEEP_MS 250
 #define FRAMES_MIN 16
 #define CONNS_KEPT 1024			/* free structs */
+#define DESCRIPTORS_RESERVED 24 /* for the database, files, other listeners */
 #define ROOM_FIXED ((size_t) 64 << 10)	/* what a frame may need in the sink: this, */
 #define ROOM_FACTOR 16			/* and so many times its length */
 
@@ -97,6 +101,7 @@ static size_t counts[CONN_STATES];
 static struct event *sweeper;
 static struct event *reaper;	/* CONN_JUSTFREE to CONN_FREE */
 static bool draining;
+static int	descriptors;		/* sockets from this number on are not for peers */
 static char *scratch;
 static size_t scratch_size;
 static size_t input_bytes;		/* memory of all Conn.in */
@@ -350,7 +355,7 @@ conn_flush(Conn *conn)
 		event_del(&conn->writable);
 	if (conn->state == CONN_CLOSING)
 	{
-		if (conn->reason == STAT_CLOSED_EOF || draining)
+		if (conn->reason == STAT_CLOSED_EOF)
 			conn_close(conn, conn->reason, conn->detail);
 		else
 		{
@@ -890,6 +895,7 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
 	int64_t		auth_us = cf->limit_auth_seconds * 1000000;
 	int64_t		idle_us = cf->limit_idle_seconds * 1000000;
 	int64_t		write_us = cf->limit_write_seconds * 1000000;
+	int64_t		linger_us = (draining ? LINGER_DRAIN_MS : LINGER_MS) * 1000;
 
 	(void) fd;
 	(void) what;
@@ -913,7 +919,7 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
 			else if (state == CONN_OPEN && conn->acked == conn->counted &&
 					 now - conn->active_us > idle_us)
 				conn_finish(conn, STAT_CLOSED_IDLE, NULL);
-			else if (state == CONN_LINGERING && now - conn->ended_us > LINGER_SECONDS * 1000000)
+			else if (state == CONN_LINGERING && now - conn->ended_us > linger_us)
 				conn_close(conn, conn->reason, conn->detail);
 		}
 }
@@ -1006,7 +1012,7 @@ conn_accept(int fd, const struct sockaddr *address, socklen_t len, const Listene
 	(void) len;
 	stats_inc(STAT_ACCEPTED);
 	set_address(address, bytes, peer, sizeof(peer));
-	if (conn_count() >= (size_t) cf->limit_connections)
+	if (conn_count() >= (size_t) cf->limit_connections || fd >= descriptors)
 	{
 		turn_away(fd, adapter, STAT_REFUSED_TOTAL, peer, listener->tls != NULL);
 		return;
@@ -1050,8 +1056,13 @@ bool
 conn_start(struct event_base *event_base)
 {
 	struct timeval tv = {0, SWEEP_MS * 1000};
+	struct rlimit limit;
 
 	base = event_base;
+	/* The lowest free number is always taken, so the number tells how many there are. */
+	descriptors = INT_MAX;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < INT_MAX)
+		descriptors = (int) limit.rlim_cur - DESCRIPTORS_RESERVED;
 	scratch_size = (size_t) (cf->limit_frame_bytes + cf->limit_read_bytes);
 	scratch = malloc(scratch_size);
 	sweeper = event_new(base, -1, EV_PERSIST, on_sweep, NULL);
@@ -1070,10 +1081,7 @@ conn_drain(void)
 		for (Conn *conn = lists[state], *next; conn != NULL; conn = next)
 		{
 			next = conn->next;
-			if (conn->state == CONN_LINGERING)
-				conn_close(conn, conn->reason, conn->detail);
-			else
-				conn_finish(conn, STAT_CLOSED_SHUTDOWN, NULL);
+			conn_finish(conn, STAT_CLOSED_SHUTDOWN, NULL);
 		}
 }
 
