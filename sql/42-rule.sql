@@ -92,6 +92,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION fleet.rule_changed() IS 'Trigger: clears the alerts of rules that changed and makes new silence rules take effect';
+-- it works with its owner's rights on whatever table it is put
+REVOKE ALL ON FUNCTION fleet.rule_changed() FROM PUBLIC;
 
 CREATE TRIGGER rule_inserted AFTER INSERT ON fleet.rule
     REFERENCING NEW TABLE AS new_rule

@@ -175,7 +175,7 @@ is_signal_name(const char *name)
  * a word when the name is all but one we know.
  */
 static void
-notice_typo(ParseState *pstate, const char *name, int location)
+notice_typo(const char *name)
 {
 	const char *best = NULL;
 	int			best_distance = TYPO_DISTANCE_MAX + 1;
@@ -264,8 +264,8 @@ input_resolve(CompileState *cs, const char *label, RuleView view, const char *ki
 						 parser_errposition(cs->pstate, location)));
 			kind = wanted;
 		}
-		else if (known == NULL)
-			notice_typo(cs->pstate, name, location);
+		else if (known == NULL && cs->inputs->notice_typos)
+			notice_typo(name);
 		type = kind == SIGNAL_BOOLEAN ? BOOLOID : kind == SIGNAL_TEXT ? TEXTOID : FLOAT8OID;
 	}
 
@@ -800,6 +800,7 @@ check_condition(PG_FUNCTION_ARGS)
 	Datum	   *names;
 
 	rule_inputs_init(&inputs, CurrentMemoryContext);
+	inputs.notice_typos = true;
 	(void) rule_compile(condition, "condition", NULL, &inputs, &used);
 	names = palloc(inputs.count * sizeof(Datum));
 	for (int i = 0; i < inputs.count; i++)
@@ -882,6 +883,7 @@ rule_check(PG_FUNCTION_ARGS)
 		if (condition == NULL || (old && !column_changed(old, new, desc, attno)))
 			continue;
 		rule_inputs_init(&inputs, CurrentMemoryContext);
+		inputs.notice_typos = true;
 		(void) rule_compile(condition, conditions[i], name, &inputs, &used);
 	}
 

@@ -60,6 +60,7 @@ typedef struct RuleInput
 typedef struct RuleInputs
 {
 	MemoryContext context;		/* of everything below */
+	bool		notice_typos;	/* say so when a name looks misspelt */
 	RuleInput  *items;
 	int			count;
 	int			capacity;
