@@ -29,7 +29,9 @@
 /* Numbers below this are epoch seconds, others milliseconds (year 5138). */
 #define EPOCH_SECONDS_BELOW 1e11
 /* Members may be nested as deep as this. */
-#define DOCUMENT_MAX_DEPTH 16
+#define DOCUMENT_MAX_DEPTH 31
+/* A device's identity that is longer is nonsense. */
+#define DOCUMENT_MAX_DEVICE 1024
 
 typedef enum Target
 {
@@ -127,7 +129,8 @@ literal(const char **p, const char *end, char c)
 
 /*
  * ISO 8601 with a zone: YYYY-MM-DD (T or blank) HH:MM:SS[.f...](Z or +HH[[:]MM]).
- * Fractions beyond microseconds are cut.  No session setting has a say.
+ * Fractions beyond microseconds are cut.  A second 60 is taken at 23:59 UTC
+ * only, and is the next midnight.  No session setting has a say.
  */
 static bool
 parse_time(const char *text, int len, TimestampTz *result)
@@ -174,12 +177,12 @@ parse_time(const char *text, int len, TimestampTz *result)
 	}
 	if (p != end || tm.tm_year < 1 || tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 ||
 		tm.tm_mday > day_tab[isleap(tm.tm_year)][tm.tm_mon - 1] ||
-		tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 59)
+		tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > SECS_PER_MINUTE)
 		return false;
 	if (tm2timestamp(&tm, fraction, NULL, &local) != 0)
 		return false;
 	*result = local - ((int64) hours * SECS_PER_HOUR + minutes * SECS_PER_MINUTE) * USECS_PER_SEC;
-	return true;
+	return tm.tm_sec < SECS_PER_MINUTE || (*result - fraction) % USECS_PER_DAY == 0;
 }
 
 static double
@@ -199,9 +202,7 @@ read_time(const JsonbValue *v, TimestampTz *result)
 	if (v->type != jbvNumeric)
 		return false;
 	epoch = json_number(v);
-	if (fabs(epoch) >= EPOCH_SECONDS_BELOW)
-		epoch /= 1000;
-	epoch = rint(epoch * USECS_PER_SEC) -
+	epoch = rint(epoch * (fabs(epoch) < EPOCH_SECONDS_BELOW ? 1e6 : 1e3)) -
 		(double) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 	if (!(epoch >= (double) MIN_TIMESTAMP && epoch < (double) END_TIMESTAMP))
 		return false;
@@ -324,8 +325,12 @@ set_member(Document *doc, const PathTarget *t, const JsonbValue *v)
 		case TARGET_DEVICE:
 			if (v->type == jbvString || v->type == jbvNumeric)
 				r->device = scalar_text(v);
-			else
+			if ((v->type != jbvString && v->type != jbvNumeric) ||
+				strlen(r->device) > DOCUMENT_MAX_DEVICE)
+			{
+				r->device = NULL;
 				set_defect(doc, t->field);
+			}
 			break;
 		case TARGET_EVENT_TIME:
 			r->has_event_time = read_time(v, &r->event_time);
@@ -353,7 +358,10 @@ find_target(const char *path)
 	return NULL;
 }
 
-/* A path that nobody knows becomes a signal's name: a.b -> a_b */
+/*
+ * A path that nobody knows becomes a signal's name: a.b -> a_b.  Any character
+ * that a name cannot have is one "_", however many bytes it takes.
+ */
 static char *
 signal_name_of(const char *path)
 {
@@ -367,6 +375,8 @@ signal_name_of(const char *path)
 		bool		good = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
 			(*p >= '0' && *p <= '9');
 
+		if (((unsigned char) *p & 0xC0) == 0x80)
+			continue;
 		appendStringInfoChar(&name, good ? *p : '_');
 	}
 	return name.data;
@@ -388,26 +398,38 @@ take_scalar(Document *doc, const char *path, const JsonbValue *v)
 		add_signal(doc, signal_name_of(path), v);
 }
 
-/* An array of scalars is one text, its elements joined by commas. */
+static void take_value(Document *doc, const char *path, JsonbValue *v, int depth);
+
+/*
+ * An array of scalars is one text, its elements joined by commas.  With an
+ * object or an array in it, each element has a place of its own: a.0, a.1.
+ */
 static void
-take_array(Document *doc, const char *path, JsonbContainer *array)
+take_array(Document *doc, const char *path, JsonbContainer *array, int depth)
 {
 	StringInfoData joined;
 	JsonbValue	text;
 	int			n = JsonContainerSize(array);
+	bool		scalars = true;
 
+	if (depth > DOCUMENT_MAX_DEPTH)
+	{
+		set_defect(doc, NULL);
+		return;
+	}
+	for (int i = 0; i < n && scalars; i++)
+		scalars = getIthJsonbValueFromContainer(array, i)->type != jbvBinary;
+	if (!scalars)
+	{
+		for (int i = 0; i < n; i++)
+			take_value(doc, psprintf("%s.%d", path, i),
+					   getIthJsonbValueFromContainer(array, i), depth);
+		return;
+	}
 	initStringInfo(&joined);
 	for (int i = 0; i < n; i++)
-	{
-		JsonbValue *v = getIthJsonbValueFromContainer(array, i);
-
-		if (v->type == jbvBinary)
-		{
-			set_defect(doc, signal_name_of(path));
-			return;
-		}
-		appendStringInfo(&joined, "%s%s", i > 0 ? "," : "", scalar_text(v));
-	}
+		appendStringInfo(&joined, "%s%s", i > 0 ? "," : "",
+						 scalar_text(getIthJsonbValueFromContainer(array, i)));
 	text.type = jbvString;
 	text.val.string.val = joined.data;
 	text.val.string.len = joined.len;
@@ -434,13 +456,28 @@ take_object(Document *doc, const char *prefix, JsonbContainer *object, int depth
 									v.val.string.len, v.val.string.val);
 
 		(void) JsonbIteratorNext(&it, &v, true);
-		if (v.type != jbvBinary)
-			take_scalar(doc, path, &v);
-		else if (JsonContainerIsArray(v.val.binary.data))
-			take_array(doc, path, v.val.binary.data);
-		else
-			take_object(doc, path, v.val.binary.data, depth + 1);
+		take_value(doc, path, &v, depth);
 	}
+}
+
+static void
+take_value(Document *doc, const char *path, JsonbValue *v, int depth)
+{
+	const PathTarget *t;
+
+	if (v->type != jbvBinary)
+	{
+		take_scalar(doc, path, v);
+		return;
+	}
+	/* A column holds a scalar; a signal's object becomes signals by their paths. */
+	t = find_target(path);
+	if (t != NULL && t->target != TARGET_SIGNAL)
+		set_defect(doc, t->field);
+	else if (JsonContainerIsArray(v->val.binary.data))
+		take_array(doc, path, v->val.binary.data, depth + 1);
+	else
+		take_object(doc, path, v->val.binary.data, depth + 1);
 }
 
 static bytea *

@@ -29,7 +29,7 @@ SELECT event_time, location, speed_kmh, signals FROM fleet.telemetry WHERE tenan
 -- 3. Times: with a zone, in range, or a defect
 SELECT t, accepted = 1 AS accepted, refused->0->>'code' AS code, refused->0->>'field' AS field
   FROM unnest(ARRAY['2025-01-15T14:32:18Z', '2025-01-15 14:32:18.5+01:00', '2025-01-15T14:32:18-0330', '2025-01-15T14:32:18+02', '2024-02-29T00:00:00Z',
-	'2025-02-29T00:00:00Z', '2025-01-15T14:32:18', '2025-01-15', '2025-13-15T14:32:18Z', '2025-01-15T24:00:00Z', '2025-01-15T14:32:60Z', 'now', '', '2025-01-15T14:32:18.Z',
+	'2025-02-29T00:00:00Z', '2025-01-15T14:32:18', '2025-01-15', '2025-13-15T14:32:18Z', '2025-01-15T24:00:00Z', '2025-01-15T14:32:60Z', '2016-12-31T23:59:60Z', '2017-01-01T01:59:60.5+02', 'now', '', '2025-01-15T14:32:18.Z',
 	'2025-01-15T14:32:18Zjunk', '2025-01-15T14:32:18+99:00', '0000-01-01T00:00:00Z', '12025-01-15T14:32:18Z']) t,
   LATERAL fleet.ingest_json(:src, jsonb_build_object('device', 'clock', 'timestamp', t)) o;
 SELECT left(t::text, 20) AS t, accepted = 1 AS accepted, refused->0->>'code' AS code
@@ -38,7 +38,7 @@ SELECT left(t::text, 20) AS t, accepted = 1 AS accepted, refused->0->>'code' AS 
 
 -- 4. What is no report goes to quarantine whole
 SELECT accepted, rejected FROM fleet.ingest_json(:src, '[5, "text", null, [], {}, {"device": {"a": 1}, "timestamp": 0}, {"device": true, "timestamp": 0},
-	{"device": "d", "timestamp": "2025-01-15T14:32:18Z", "location": {"lat": "north"}}, {"device": "d", "timestamp": "2025-01-15T14:32:18Z", "x": [[1]]},
+	{"device": "d", "timestamp": "2025-01-15T14:32:18Z", "location": {"lat": "north"}}, {"device": "d", "timestamp": "2025-01-15T14:32:18Z", "x": [[1], {"y": [2, null]}, 3], "ä b": 1},
 	{"device": "d", "timestamp": "2025-01-15T14:32:18Z", "x": 1e309}, {"device": "d", "timestamp": "2025-01-15T14:32:18Z", "schema_version": 1.5}]');
 SELECT q.ordinal, q.code, q.field, left(convert_from(q.raw, 'UTF8'), 90) AS raw FROM fleet.quarantine q JOIN fleet.last_batch() USING (batch_id) ORDER BY q.ordinal;
 SELECT accepted, rejected FROM fleet.ingest_json(:src, '7');
