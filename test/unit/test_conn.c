@@ -89,6 +89,18 @@ sink_room(void)
 	return room;
 }
 
+bool
+sink_up(void)
+{
+	return true;
+}
+
+bool
+sink_was_up(void)
+{
+	return true;
+}
+
 void
 sink_on_ready(void (*hook) (void *arg), void *arg)
 {
