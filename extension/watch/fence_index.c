@@ -17,6 +17,14 @@
  * so its cost does not depend on how many large areas overlap there, beyond
  * writing their slots down.
  *
+ * With each partial shape the leaf keeps the pieces of border that lie in its
+ * cell, in single precision and relative to the cell's centre, and whether the
+ * shape covers the centre.  The line from the point to the centre stays in the
+ * cell, so the point is on the centre's side of the border if the line crosses
+ * an even number of pieces: a few multiplications on data that lies in one
+ * place.  A point too near to a piece for single precision, about a centimetre
+ * in a city's cells, is tested in earnest.
+ *
  * The test of a point against a shape must give the answer of PostGIS'
  * ST_Covers, which counts the border as covered.  For a point in a polygon
  * PostGIS does not use GEOS but decides by the sign of
@@ -41,16 +49,24 @@
 #include "watch/fence_index.h"
 
 /* A leaf with so few partial shapes is not split. */
-#define LEAF_PARTIAL 4
-/* Cells of 1 << MIN_SHIFT units (about 7 m) are not split. */
+#define LEAF_PARTIAL 8
+/* Cells of 1 << MIN_SHIFT units (about 6 m) are not split. */
 #define MIN_SHIFT 9
-/* The list entries that an index may have: these, and so many per shape. */
-#define ENTRIES_BASE (1 << 18)
-#define ENTRIES_PER_SHAPE 64
+/* The words of lists that an index may have: these, and so many per shape. */
+#define WORDS_BASE (1 << 20)
+#define WORDS_PER_SHAPE 512
+/* More pieces of border than this in one cell: the shape's slabs do better. */
+#define MAX_PIECES 24
 /* Splits in a row that did not separate borders, after which we give up. */
 #define STALL_LIMIT 3
 /* Around a cell, in 1e-7 degree: a border within it makes the shape partial. */
 #define GUARD_UNITS 1
+/*
+ * How near to a piece single precision is not trusted: some units, and this
+ * part of the cell's half side (a float errs by 6e-8 of it, a few times over).
+ */
+#define DOUBT_UNITS 1.0f
+#define DOUBT_PART 2e-6f
 /* Slabs never hold more than so many references per edge, on average. */
 #define SLAB_REFERENCES 4
 
@@ -90,10 +106,31 @@ struct FenceShape
 typedef struct IndexNode
 {
 	uint32		child;			/* first of four nodes; 0: a leaf */
-	uint32		first;			/* entries: full ones, then partial ones */
+	uint32		first;			/* in words: slots of full shapes, then partial ones */
 	uint32		nfull;
 	uint32		npartial;		/* 0 unless a leaf */
 } IndexNode;
+
+/* Some border in a cell, from a to b; units relative to the cell's centre. */
+typedef struct Piece
+{
+	float		ax,
+				ay,
+				bx,
+				by;
+} Piece;
+
+/* A partial shape of a leaf, in words; its pieces follow. */
+typedef struct Partial
+{
+	int32		slot;
+	uint16		npieces;		/* 0: test the shape itself */
+	uint16		centre_covered;
+	Piece		pieces[FLEXIBLE_ARRAY_MEMBER];
+} Partial;
+
+#define PARTIAL_WORDS(npieces) \
+	((offsetof(Partial, pieces) + (npieces) * sizeof(Piece)) / sizeof(int32))
 
 struct FenceIndex
 {
@@ -104,8 +141,8 @@ struct FenceIndex
 	int			root_shift;		/* its side is 1 << root_shift units; < 0: empty */
 	IndexNode  *nodes;
 	uint32		nnodes;
-	int32	   *entries;
-	Size		nentries;
+	int32	   *words;
+	Size		nwords;
 	uint32	   *seen;			/* per slot: the last search that met it */
 	uint32		search;
 };
@@ -502,8 +539,8 @@ typedef struct Builder
 {
 	FenceIndex *index;
 	uint32		nodes_room;
-	Size		entries_room;
-	Size		entries_limit;
+	Size		words_room;
+	Size		words_limit;
 	MemoryContext level;		/* what the next level's cells refer to */
 	BuildCell  *next;			/* the next level's cells */
 	int32		nnext;
@@ -523,17 +560,18 @@ units_to_latitude(double units)
 	return units / GEOPOINT_SCALE - 90.0;
 }
 
-static void
-add_entry(Builder *b, int32 slot)
+static int32 *
+add_words(Builder *b, Size n)
 {
 	FenceIndex *index = b->index;
 
-	if (index->nentries == b->entries_room)
+	if (index->nwords + n > b->words_room)
 	{
-		b->entries_room *= 2;
-		index->entries = repalloc_huge(index->entries, b->entries_room * sizeof(int32));
+		b->words_room = Max(b->words_room * 2, index->nwords + n);
+		index->words = repalloc_huge(index->words, b->words_room * sizeof(int32));
 	}
-	index->entries[index->nentries++] = slot;
+	index->nwords += n;
+	return index->words + index->nwords - n;
 }
 
 static inline bool
@@ -555,6 +593,101 @@ edge_meets_box(const Vertex *v, const Box *box)
 	return fabs(dx * ay - dy * ax) <= fabs(dx) * box->half_y + fabs(dy) * box->half_x;
 }
 
+/*
+ * Cuts a line from (ax, ay) to (bx, by) down to what lies within `half` of the
+ * origin; false if nothing does.  An end that is inside stays exactly as it is,
+ * since it must remain the same point as the start of the next piece.
+ */
+static bool
+cut_line(double *ax, double *ay, double *bx, double *by, double half)
+{
+	double		dx = *bx - *ax,
+				dy = *by - *ay,
+				from = 0,
+				to = 1,
+				x0 = *ax,
+				y0 = *ay;
+	double		toward[4] = {-dx, dx, -dy, dy};
+	double		room[4] = {half + *ax, half - *ax, half + *ay, half - *ay};
+
+	for (int i = 0; i < 4; i++)
+	{
+		if (toward[i] == 0)
+		{
+			if (room[i] < 0)
+				return false;
+		}
+		else if (toward[i] < 0)
+			from = Max(from, room[i] / toward[i]);
+		else
+			to = Min(to, room[i] / toward[i]);
+	}
+	if (from > to)
+		return false;
+	if (from > 0)
+	{
+		*ax = x0 + from * dx;
+		*ay = y0 + from * dy;
+	}
+	if (to < 1)
+	{
+		*bx = x0 + to * dx;
+		*by = y0 + to * dy;
+	}
+	return true;
+}
+
+static inline float
+doubt_of(int shift)
+{
+	return DOUBT_UNITS + DOUBT_PART * (float) (INT64CONST(1) << (shift - 1));
+}
+
+/* Writes down a partial shape of a leaf whose corner is (x, y). */
+static void
+add_partial(Builder *b, const BuildItem *item, uint64 x, uint64 y, int shift)
+{
+	const FenceShape *shape = b->index->shapes[item->slot];
+	double		half = (double) (UINT64CONST(1) << (shift - 1));
+	double		centre_x = x + half,
+				centre_y = y + half;
+	float		doubt = doubt_of(shift);
+	Piece		pieces[MAX_PIECES];
+	int			n = 0;
+	Partial    *partial;
+
+	for (int32 e = 0; e < item->nedges; e++)
+	{
+		const Vertex *v = &shape->vertices[item->edges[e]];
+		double		ax = (v[0].x + 180.0) * GEOPOINT_SCALE - centre_x,
+					ay = (v[0].y + 90.0) * GEOPOINT_SCALE - centre_y,
+					bx = (v[1].x + 180.0) * GEOPOINT_SCALE - centre_x,
+					by = (v[1].y + 90.0) * GEOPOINT_SCALE - centre_y;
+
+		if (!cut_line(&ax, &ay, &bx, &by, half + 4 * GUARD_UNITS))
+			continue;
+		/* too many, or so near to the centre that its side is not certain */
+		if (n == MAX_PIECES ||
+			fabs(ax * by - ay * bx) <= 4 * doubt * (fabs(bx - ax) + fabs(by - ay)))
+		{
+			n = 0;
+			break;
+		}
+		pieces[n].ax = (float) ax;
+		pieces[n].ay = (float) ay;
+		pieces[n].bx = (float) bx;
+		pieces[n].by = (float) by;
+		n++;
+	}
+
+	partial = (Partial *) add_words(b, PARTIAL_WORDS(n));
+	partial->slot = item->slot;
+	partial->npieces = n;
+	partial->centre_covered = shape_covers_xy(shape, units_to_longitude(centre_x),
+											  units_to_latitude(centre_y));
+	memcpy(partial->pieces, pieces, n * sizeof(Piece));
+}
+
 /* One of the four cells that `parent` is split into. */
 static void
 build_child(Builder *b, const BuildCell *parent, uint32 node, uint64 x, uint64 y)
@@ -573,7 +706,7 @@ build_child(Builder *b, const BuildCell *parent, uint32 node, uint64 x, uint64 y
 	box.half_x = box.half_y = ((side - 1) / 2 + GUARD_UNITS) / GEOPOINT_SCALE;
 
 	index->nodes[node].child = 0;
-	index->nodes[node].first = index->nentries;
+	index->nodes[node].first = index->nwords;
 	for (int32 i = 0; i < parent->nitems; i++)
 	{
 		const BuildItem *item = &parent->items[i];
@@ -619,13 +752,13 @@ build_child(Builder *b, const BuildCell *parent, uint32 node, uint64 x, uint64 y
 		{
 			/* no border near: all in or all out, so any point of it tells */
 			if (shape_covers_xy(shape, box.x, box.y))
-				add_entry(b, item->slot);
+				*add_words(b, 1) = item->slot;
 			continue;
 		}
 		nitems++;
 		through++;
 	}
-	index->nodes[node].nfull = index->nentries - index->nodes[node].first;
+	index->nodes[node].nfull = index->nwords - index->nodes[node].first;
 	index->nodes[node].npartial = 0;
 
 	/* Borders that lie on top of each other are not separated by any split. */
@@ -633,11 +766,11 @@ build_child(Builder *b, const BuildCell *parent, uint32 node, uint64 x, uint64 y
 		stalled = parent->stalled + 1;
 
 	leaf = nitems <= LEAF_PARTIAL || shift <= MIN_SHIFT || stalled > STALL_LIMIT ||
-		index->nentries > b->entries_limit;
+		index->nwords > b->words_limit;
 	if (leaf)
 	{
 		for (int32 i = 0; i < nitems; i++)
-			add_entry(b, b->scratch[i].slot);
+			add_partial(b, &b->scratch[i], x, y, shift);
 		index->nodes[node].npartial = nitems;
 	}
 	else
@@ -672,7 +805,7 @@ to_units(double degrees, double origin, double max, bool up)
 }
 
 /*
- * Level by level, so that when the limit on entries is reached all places are
+ * Level by level, so that when the limit on words is reached all places are
  * split equally far.
  */
 FenceIndex *
@@ -701,9 +834,9 @@ fence_index_build(FenceShape **shapes, int nshapes)
 	b.index = index;
 	b.nodes_room = 64;
 	index->nodes = palloc0(sizeof(IndexNode) * b.nodes_room);
-	b.entries_room = 256;
-	b.entries_limit = ENTRIES_BASE + (Size) nshapes * ENTRIES_PER_SHAPE;
-	index->entries = palloc(sizeof(int32) * b.entries_room);
+	b.words_room = 1024;
+	b.words_limit = WORDS_BASE + (Size) nshapes * WORDS_PER_SHAPE;
+	index->words = palloc(sizeof(int32) * b.words_room);
 
 	temp = AllocSetContextCreate(CurrentMemoryContext, "fleet fence index build",
 								 ALLOCSET_DEFAULT_SIZES);
@@ -800,6 +933,42 @@ latitude_units(Geopoint p)
 	return (uint32) p.latitude + (uint32) GEOPOINT_MAX_LATITUDE;
 }
 
+static inline const Partial *
+next_partial(const Partial *partial)
+{
+	return (const Partial *) ((const int32 *) partial + PARTIAL_WORDS(partial->npieces));
+}
+
+/*
+ * Does the shape cover the point at (x, y) from the cell's centre?  1 and 0, or
+ * -1 if that must be found out by other means.
+ *
+ * Signs at the ends of pieces are those of single numbers, the same for both
+ * pieces that meet there, so a line through an end is counted once.
+ */
+static inline int
+partial_covers(const Partial *partial, float x, float y, float doubt)
+{
+	bool		inside = partial->centre_covered;
+
+	if (partial->npieces == 0)
+		return -1;
+	for (int i = 0; i < partial->npieces; i++)
+	{
+		const Piece *p = &partial->pieces[i];
+		float		dx = p->bx - p->ax,
+					dy = p->by - p->ay;
+		float		side = dx * (y - p->ay) - dy * (x - p->ax);
+		float		centre_side = dy * p->ax - dx * p->ay;
+
+		if (fabsf(side) <= doubt * (fabsf(dx) + fabsf(dy)))
+			return -1;
+		inside ^= ((side > 0) != (centre_side > 0)) &
+			((p->ax * y - p->ay * x >= 0) != (p->bx * y - p->by * x >= 0));
+	}
+	return inside;
+}
+
 int
 fence_index_covering(const FenceIndex *index, Geopoint point, int32 *slots)
 {
@@ -807,7 +976,7 @@ fence_index_covering(const FenceIndex *index, Geopoint point, int32 *slots)
 	uint32		y = latitude_units(point);
 	int			shift = index->root_shift;
 	const IndexNode *node;
-	const int32 *entry;
+	const int32 *words;
 	int			n = 0;
 
 	if (shift < 0 ||
@@ -818,9 +987,9 @@ fence_index_covering(const FenceIndex *index, Geopoint point, int32 *slots)
 	node = index->nodes;
 	for (;;)
 	{
-		entry = index->entries + node->first;
+		words = index->words + node->first;
 		for (uint32 i = 0; i < node->nfull; i++)
-			slots[n++] = *entry++;
+			slots[n++] = *words++;
 		if (node->child == 0)
 			break;
 		shift--;
@@ -828,13 +997,21 @@ fence_index_covering(const FenceIndex *index, Geopoint point, int32 *slots)
 	}
 	if (node->npartial > 0)
 	{
-		double		x_deg = geopoint_longitude_deg(point);
-		double		y_deg = geopoint_latitude_deg(point);
+		const Partial *partial = (const Partial *) words;
+		int64		half = INT64CONST(1) << (shift - 1);
+		float		from_x = (float) ((int64) (x & (2 * half - 1)) - half);
+		float		from_y = (float) ((int64) (y & (2 * half - 1)) - half);
+		float		doubt = doubt_of(shift);
 
-		for (uint32 i = 0; i < node->npartial; i++, entry++)
+		for (uint32 i = 0; i < node->npartial; i++)
 		{
-			if (shape_covers_xy(index->shapes[*entry], x_deg, y_deg))
-				slots[n++] = *entry;
+			int			covers = partial_covers(partial, from_x, from_y, doubt);
+
+			if (covers < 0)
+				covers = fence_shape_covers(index->shapes[partial->slot], point);
+			slots[n] = partial->slot;
+			n += covers;
+			partial = next_partial(partial);
 		}
 	}
 	return n;
@@ -864,14 +1041,14 @@ crossing_visit(CrossingSearch *search, uint32 node_no, uint64 x, uint64 y, int s
 
 	if (node->child == 0)
 	{
-		const int32 *entry = index->entries + node->first + node->nfull;
+		const Partial *partial = (const Partial *) (index->words + node->first + node->nfull);
 
-		for (uint32 i = 0; i < node->npartial; i++, entry++)
+		for (uint32 i = 0; i < node->npartial; i++, partial = next_partial(partial))
 		{
-			if (index->seen[*entry] == index->search)
+			if (index->seen[partial->slot] == index->search)
 				continue;
-			index->seen[*entry] = index->search;
-			search->slots[search->n++] = *entry;
+			index->seen[partial->slot] = index->search;
+			search->slots[search->n++] = partial->slot;
 		}
 		return;
 	}

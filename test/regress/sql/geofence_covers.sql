@@ -64,6 +64,9 @@ INSERT INTO probe
      WHERE next IS NOT NULL AND random() < 0.05;
 INSERT INTO probe
     SELECT tenant_id, 'level with a vertex', geopoint(ST_Y(geom), ST_X(geom) + (random() - 0.5) * 1e-4) FROM corner WHERE random() < 0.02;
+INSERT INTO probe
+    SELECT p.tenant_id, 'beside an edge', geopoint(latitude(location) + (random() - 0.5) * d, longitude(location) + (random() - 0.5) * d)
+      FROM probe p, unnest(ARRAY[1e-6, 1e-5, 1e-3]) d WHERE kind = 'edge';
 SELECT kind, count(*) > 1000 AS many FROM probe GROUP BY kind ORDER BY kind;
 
 -- 3. The same pairs, nothing more and nothing less
