@@ -15,7 +15,7 @@
 #include <stdlib.h>
 
 #define SERVE_EVERY 256			/* reports, when it cannot keep up with the clock */
-#define PACE_TICK_US (5 * US_PER_MS)	/* reports of so long a time leave together */
+#define PACE_TICK_US US_PER_MS	/* reports of so long a time leave together */
 #define ALL_KINDS ((1u << DIRT_KINDS) - 1)
 
 typedef struct RunOptions
