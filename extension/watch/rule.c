@@ -32,6 +32,11 @@
  */
 #define MEAN_SAMPLES 100
 #define ZSCORE_MIN_SAMPLES 20
+/*
+ * A rate spans at least that much: over less, rounding and jitter of the time
+ * stamps would be most of it.
+ */
+#define RATE_MIN_SPAN (USECS_PER_SEC / 2)
 /* below it a vehicle is taken to stand */
 #define STANDING_SPEED_KMH 1.0
 /* standing.NAME settles for so long after the wheels have stopped */
@@ -618,9 +623,9 @@ stat_update(RuleSet *set, int i, RuleMemory *memory, const VehicleState *vs,
 	if (isnan(value))
 		return;
 
-	if (stat->rate)
+	if (stat->rate && (entry->last_time == 0 || now - entry->last_time >= RATE_MIN_SPAN))
 	{
-		if (entry->last_time && now > entry->last_time)
+		if (entry->last_time)
 			result->rate = (value - entry->last) * ((double) USECS_PER_MINUTE / (now - entry->last_time));
 		entry->last_time = now;
 		entry->last = value;
