@@ -283,7 +283,8 @@ parse_header(Slice name, Slice value, HttpHead *head, Seen *seen, const char **w
 		if (seen->type)
 			return 400;
 		seen->type = true;
-		if (is(type, "application/json"))
+		/* the last is what curl -d says when nobody tells it */
+		if (is(type, "application/json") || is(type, "application/x-www-form-urlencoded"))
 			head->form = HTTP_FORM_JSON;
 		else if (is(type, "application/x-ndjson") || is(type, "application/ndjson") ||
 				 is(type, "application/jsonl"))
