@@ -1,0 +1,406 @@
+/*
+ * conn_in.c
+ *	  Bytes to frames, frames to records, records to the sink.
+ *
+ * What is read goes to one scratch buffer that all connections share, and is
+ * decoded there; only the rest of an unfinished frame moves to memory of the
+ * connection.  So thousands of idle ones cost their struct and no more.
+ */
+#include "conn_int.h"
+
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "io.h"
+#include "log.h"
+
+#define ROOM_FIXED ((size_t) 64 << 10)	/* what a frame may need in the sink: this, */
+#define ROOM_FACTOR 16			/* and so many times its length */
+
+static char *scratch;
+static size_t scratch_size;
+static Record record;
+static Decoded decoded;
+
+static void
+on_record(void *arg, const Record *rec)
+{
+	Conn	   *conn = arg;
+	uint64_t	seq = conn->counted + 1;
+	AckFrame   *frame = conn_frame(conn, seq);
+
+	if (conn->overloaded || conn->state != CONN_OPEN)
+		return;
+	if (sink_submit(conn->owner, seq, conn->source_id, rec) != SINK_OK)
+	{
+		conn->overloaded = true;
+		return;
+	}
+	frame->open++;
+	frame->records++;
+}
+
+/* The mapping by its name: a reload may have made it anew. */
+static bool
+find_mapping(Conn *conn)
+{
+	conn->session.mapping = config_mapping(conn->mapping_name[0] ? conn->mapping_name : NULL);
+	conn->mapping_generation = config_generation();
+	return conn->session.mapping != NULL;
+}
+
+void
+conn_welcome(Conn *conn, AuthStatus status, int32_t source_id)
+{
+	Welcome		welcome = status == AUTH_OK ? WELCOME_OK :
+		status == AUTH_DENIED ? WELCOME_DENIED : WELCOME_UNAVAILABLE;
+	StatCounter reason = status == AUTH_DENIED ? STAT_CLOSED_DENIED : STAT_CLOSED_UNAVAILABLE;
+
+	if (welcome == WELCOME_OK && !find_mapping(conn))
+	{
+		welcome = WELCOME_NO_MAPPING;
+		reason = STAT_CLOSED_MAPPING;
+	}
+	if (welcome == WELCOME_OK)
+	{
+		conn->owner = sink_owner_new(&conn_owner_ops, conn);
+		if (conn->owner == NULL)
+		{
+			conn_close(conn, STAT_CLOSED_NO_MEMORY, NULL);
+			return;
+		}
+		conn->source_id = source_id;
+		conn->session.authenticated = true;
+		conn->active_us = clock_us();
+		conn_set_state(conn, CONN_OPEN);
+		log_debug("connection_opened", log_str("peer", conn->peer), log_int("source", source_id));
+	}
+	conn->adapter->welcome(&conn->session, welcome, &conn->out);
+	if (welcome == WELCOME_OK)
+		conn_flush(conn);
+	else
+		conn_finish(conn, reason, NULL);
+}
+
+static void
+on_auth(void *arg, AuthStatus status, int32_t source_id)
+{
+	Conn	   *conn = arg;
+
+	conn->auth = NULL;
+	conn_welcome(conn, status, source_id);
+	/* What followed the token without waiting for the answer. */
+	if (conn->state == CONN_OPEN && (buf_len(&conn->in) > 0 || io_pending(conn->ssl)))
+		event_active(&conn->readable, EV_READ, 0);
+}
+
+static void
+conn_hello(Conn *conn)
+{
+	int32_t		source_id;
+	AuthStatus	status;
+	const char *mapping = decoded.mapping[0] ? decoded.mapping : conn->listener->mapping_name;
+
+	snprintf(conn->mapping_name, sizeof(conn->mapping_name), "%s", mapping ? mapping : "");
+	status = auth_check(decoded.token, strlen(decoded.token), &source_id, on_auth, conn, &conn->auth);
+	OPENSSL_cleanse(decoded.token, sizeof(decoded.token));
+	if (status == AUTH_PENDING)
+		conn_set_state(conn, CONN_CHECKING);
+	else
+		conn_welcome(conn, status, source_id);
+}
+
+/* One frame; false when the connection reads no further for now. */
+static bool
+conn_take_frame(Conn *conn, const Frame *frame)
+{
+	AckFrame   *entry;
+
+	if (conn->mapping_generation != config_generation() && conn->state == CONN_OPEN &&
+		!find_mapping(conn))
+	{
+		conn_finish(conn, STAT_CLOSED_MAPPING, "removed by a reload");
+		return false;
+	}
+	if (!conn_frames_reserve(conn))
+	{
+		conn_close(conn, STAT_CLOSED_NO_MEMORY, NULL);
+		return false;
+	}
+	entry = conn_frame(conn, conn->counted + 1);
+	memset(entry, 0, sizeof(*entry));
+	decoded.emit_arg = conn;
+	decoded.tag = 0;
+	decoded.reason = NULL;
+	decoded.reply = &conn->out;
+	decoded.token[0] = '\0';
+	decoded.mapping[0] = '\0';
+	switch (conn->adapter->decode(&conn->session, frame, &decoded))
+	{
+		case DECODE_OK:
+			if (conn->state != CONN_OPEN)
+			{
+				conn_finish(conn, STAT_CLOSED_PROTOCOL, "not authenticated");
+				return false;
+			}
+			if (conn->overloaded)
+			{
+				/* No acknowledgement for half a frame: the peer sends it again. */
+				conn_close(conn, STAT_CLOSED_OVERLOAD, NULL);
+				return false;
+			}
+			entry->tag = decoded.tag;
+			conn->counted++;
+			stats_inc(STAT_FRAMES);
+			return true;
+		case DECODE_IGNORED:
+		case DECODE_REPLY:
+			return true;
+		case DECODE_HELLO:
+			if (conn->state != CONN_HELLO)
+			{
+				conn_finish(conn, STAT_CLOSED_PROTOCOL, "authenticates twice");
+				return false;
+			}
+			conn_hello(conn);
+			return conn->state == CONN_OPEN;
+		case DECODE_BAD:
+			conn_finish(conn, STAT_CLOSED_PROTOCOL, decoded.reason);
+			return false;
+	}
+	return false;
+}
+
+/* Takes whole frames from data; returns the bytes that are done with. */
+static size_t
+conn_take(Conn *conn, const char *data, size_t len)
+{
+	size_t		at = 0;
+
+	while (at < len && (conn->state == CONN_HELLO || conn->state == CONN_OPEN))
+	{
+		size_t		limit = (size_t) (conn->state == CONN_HELLO ? cf->limit_first_frame_bytes
+									  : cf->limit_frame_bytes);
+		Frame		frame = {data + at, 0, NULL};
+
+		switch (conn->adapter->frame(&conn->session, data + at, len - at, &frame))
+		{
+			case FRAME_MORE:
+				if (len - at > limit)
+					conn_finish(conn, STAT_CLOSED_FRAME_TOO_LONG, NULL);
+				return at;
+			case FRAME_BAD:
+				conn_finish(conn, STAT_CLOSED_PROTOCOL, frame.reason);
+				return at;
+			case FRAME_SKIP:
+				stats_inc(STAT_FRAMES_SKIPPED);
+				at += frame.length;
+				break;
+			case FRAME_READY:
+				if (frame.length > limit)
+				{
+					conn_finish(conn, STAT_CLOSED_FRAME_TOO_LONG, NULL);
+					return at;
+				}
+				/* Never begin a frame that the sink might refuse half-way. */
+				if (conn->state == CONN_OPEN &&
+					sink_room() < ROOM_FIXED + ROOM_FACTOR * frame.length)
+				{
+					stats_inc(STAT_PAUSES_SINK);
+					conn_set_state(conn, CONN_WAITING);
+					return at;
+				}
+				at += frame.length;
+				if (!conn_take_frame(conn, &frame))
+					return at;
+				break;
+		}
+	}
+	return at;
+}
+
+/* Keeps what conn_take left: of n bytes that were kept before, and the rest. */
+static void
+conn_keep(Conn *conn, size_t kept, size_t taken, size_t len)
+{
+	bool		ok;
+
+	if (conn->state <= CONN_JUSTFREE || conn->state >= CONN_DRAINING)
+		return;
+	if (taken == 0)
+		ok = buf_add(&conn->in, scratch + kept, len - kept);
+	else
+	{
+		buf_release(&conn->in);
+		ok = buf_add(&conn->in, scratch + taken, len - taken);
+	}
+	conn_account(conn);
+	if (!ok)
+		conn_close(conn, STAT_CLOSED_NO_MEMORY, NULL);
+	else if (conn_input_bytes() > (size_t) cf->limit_input_bytes && conn->in.size > 0)
+		conn_finish(conn, STAT_CLOSED_INPUT_MEMORY, NULL);
+}
+
+static void
+conn_read(Conn *conn)
+{
+	size_t		kept = buf_len(&conn->in);
+	size_t		budget = (size_t) cf->limit_read_bytes;
+	size_t		n = 0;
+	size_t		taken;
+	IoResult	result;
+
+	if (conn->state == CONN_OPEN && sink_full())
+	{
+		stats_inc(STAT_PAUSES_SINK);
+		conn_set_state(conn, CONN_WAITING);
+		return;
+	}
+	if (scratch_size < kept + budget)
+	{
+		char	   *more = realloc(scratch, kept + budget);
+
+		if (more == NULL)
+		{
+			conn_close(conn, STAT_CLOSED_NO_MEMORY, NULL);
+			return;
+		}
+		scratch = more;
+		scratch_size = kept + budget;
+	}
+	result = io_read(conn->fd, conn->ssl, scratch + kept, budget, &n);
+	if (result == IO_ERROR)
+	{
+		conn_close(conn, STAT_CLOSED_ERROR, "read");
+		return;
+	}
+	if (result == IO_WANT_WRITE)
+		event_add(&conn->writable, NULL);
+	if (n > 0)
+	{
+		conn->active_us = clock_us();
+		conn->bytes_in += n;
+		stats_add(STAT_BYTES_IN, n);
+	}
+	if (kept > 0)
+		memcpy(scratch, buf_data(&conn->in), kept);
+	conn->session.now_us = clock_unix_us();
+	taken = conn_take(conn, scratch, kept + n);
+	conn_keep(conn, kept, taken, kept + n);
+
+	/* Frames without records need no commit. */
+	if (conn->state >= CONN_OPEN && conn->counted > conn->acked)
+		conn_ack(conn);
+	if (result == IO_EOF && (conn->state == CONN_HELLO || conn->state == CONN_OPEN))
+	{
+		if (buf_len(&conn->in) > 0)
+			stats_inc(STAT_FRAMES_CUT);
+		conn_finish(conn, STAT_CLOSED_EOF, NULL);
+		return;
+	}
+	if (conn->state > CONN_TLS)
+		conn_flush(conn);
+	if (n == budget)
+	{
+		stats_inc(STAT_BUDGET_ENDED);
+		if (io_pending(conn->ssl) && (conn->state == CONN_HELLO || conn->state == CONN_OPEN))
+			event_active(&conn->readable, EV_READ, 0);
+	}
+}
+
+static void
+conn_handshake(Conn *conn)
+{
+	switch (io_handshake(conn->ssl))
+	{
+		case IO_DONE:
+			event_del(&conn->writable);
+			conn_set_state(conn, CONN_HELLO);
+			conn_read(conn);
+			break;
+		case IO_WANT_READ:
+			event_del(&conn->writable);
+			break;
+		case IO_WANT_WRITE:
+			event_add(&conn->writable, NULL);
+			break;
+		default:
+			conn_close(conn, STAT_CLOSED_TLS, NULL);
+			break;
+	}
+}
+
+/* Swallows what the peer still sends, so that it gets to read our last words. */
+static void
+conn_swallow(Conn *conn)
+{
+	size_t		n;
+	IoResult	result = io_read(conn->fd, NULL, scratch, scratch_size, &n);
+
+	if (result == IO_EOF || result == IO_ERROR)
+		conn_close(conn, conn->reason, conn->detail);
+}
+
+void
+conn_on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	Conn	   *conn = arg;
+
+	(void) fd;
+	(void) what;
+	switch (conn->state)
+	{
+		case CONN_TLS:
+			conn_handshake(conn);
+			break;
+		case CONN_HELLO:
+		case CONN_OPEN:
+			conn_read(conn);
+			break;
+		case CONN_LINGERING:
+			conn_swallow(conn);
+			break;
+		default:
+			break;
+	}
+}
+
+void
+conn_on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	Conn	   *conn = arg;
+
+	(void) fd;
+	(void) what;
+	if (conn->state == CONN_TLS)
+	{
+		conn_handshake(conn);
+		return;
+	}
+	conn_flush(conn);
+	if (conn->state == CONN_STUFFED)
+		conn_resume(conn);
+	/* TLS may have wanted to write before it reads on. */
+	if (conn->state == CONN_OPEN && conn->ssl != NULL)
+		conn_read(conn);
+}
+
+bool
+conn_in_start(void)
+{
+	scratch_size = (size_t) (cf->limit_frame_bytes + cf->limit_read_bytes);
+	scratch = malloc(scratch_size);
+	decoded.emit = on_record;
+	decoded.record = &record;
+	return scratch != NULL;
+}
+
+void
+conn_in_stop(void)
+{
+	free(scratch);
+	scratch = NULL;
+}

@@ -1,0 +1,208 @@
+/*
+ * conn_out.c
+ *	  Outcomes of records to acknowledgements, and answers to the socket.
+ */
+#include "conn_int.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "io.h"
+
+#define FRAMES_MIN 16
+
+/* --- output --- */
+
+void
+conn_flush(Conn *conn)
+{
+	bool		waits = event_pending(&conn->writable, EV_WRITE, NULL);
+
+	if (conn->state <= CONN_TLS)
+		return;
+	if (conn->out.len > conn->out_counted && conn->out_counted == 0)
+		conn->progress_us = clock_us();
+	while (buf_len(&conn->out) > 0)
+	{
+		size_t		n;
+		IoResult	result = io_write(conn->fd, conn->ssl, buf_data(&conn->out),
+									  buf_len(&conn->out), &n);
+
+		if (result == IO_DONE)
+		{
+			stats_add(STAT_BYTES_OUT, n);
+			buf_consume(&conn->out, n);
+			conn->progress_us = clock_us();
+			continue;
+		}
+		if (result == IO_WANT_WRITE || result == IO_WANT_READ)
+			break;
+		conn_account(conn);
+		conn_close(conn, STAT_CLOSED_ERROR, "write");
+		return;
+	}
+	conn_account(conn);
+
+	if (buf_len(&conn->out) > 0)
+	{
+		if (!waits)
+			event_add(&conn->writable, NULL);
+		if (buf_len(&conn->out) > (size_t) cf->limit_output_bytes && conn->state == CONN_OPEN)
+		{
+			stats_inc(STAT_PAUSES_OUTPUT);
+			conn_set_state(conn, CONN_STUFFED);
+		}
+		return;
+	}
+	if (waits)
+		event_del(&conn->writable);
+	if (conn->state == CONN_CLOSING)
+	{
+		if (conn->reason == STAT_CLOSED_EOF)
+			conn_close(conn, conn->reason, conn->detail);
+		else
+		{
+			/* Closing with input unread would take the answer back. */
+			io_end(conn->fd, conn->ssl);
+			conn->ended_us = clock_us();
+			conn_set_state(conn, CONN_LINGERING);
+		}
+	}
+}
+
+void
+conn_resume(Conn *conn)
+{
+	if (conn->state != CONN_WAITING && conn->state != CONN_STUFFED)
+		return;
+	if (buf_len(&conn->out) > (size_t) cf->limit_output_bytes / 2)
+	{
+		if (conn->state != CONN_STUFFED)
+			conn_set_state(conn, CONN_STUFFED);
+		return;
+	}
+	if (sink_full())
+	{
+		if (conn->state != CONN_WAITING)
+			conn_set_state(conn, CONN_WAITING);
+		return;
+	}
+	conn_set_state(conn, CONN_OPEN);
+	/* Whole frames may stand in the buffer, and no byte may follow them. */
+	if (buf_len(&conn->in) > 0 || io_pending(conn->ssl))
+		event_active(&conn->readable, EV_READ, 0);
+}
+
+/* --- acknowledgements --- */
+
+bool
+conn_frames_reserve(Conn *conn)
+{
+	size_t		used = (size_t) (conn->counted - conn->acked);
+	size_t		size = conn->frames_size;
+
+	if (conn->frames_start + used < size)
+		return true;
+	if (conn->frames_start < size / 2 || size == 0)
+	{
+		AckFrame   *more;
+
+		size = size ? size * 2 : FRAMES_MIN;
+		more = realloc(conn->frames, size * sizeof(*more));
+		if (more == NULL)
+			return false;
+		conn->frames = more;
+		conn->frames_size = size;
+	}
+	memmove(conn->frames, conn->frames + conn->frames_start, used * sizeof(*conn->frames));
+	conn->frames_start = 0;
+	return true;
+}
+
+static void
+add_rejection(Conn *conn, const SinkOutcome *outcome)
+{
+	size_t		at = conn->nrejections;
+
+	if (at == conn->rejections_size)
+	{
+		size_t		size = conn->rejections_size ? conn->rejections_size * 2 : 8;
+		AckRejection *more = realloc(conn->rejections, size * sizeof(*more));
+
+		if (more == NULL)
+			return;				/* acknowledged, but without the reason */
+		conn->rejections = more;
+		conn->rejections_size = size;
+	}
+	while (at > 0 && conn->rejections[at - 1].seq > outcome->seq)
+	{
+		conn->rejections[at] = conn->rejections[at - 1];
+		at--;
+	}
+	conn->rejections[at].seq = outcome->seq;
+	snprintf(conn->rejections[at].code, sizeof(conn->rejections[at].code), "%s", outcome->code);
+	snprintf(conn->rejections[at].field, sizeof(conn->rejections[at].field), "%s", outcome->field);
+	conn->nrejections++;
+}
+
+static void
+on_decided(void *arg, const SinkOutcome *outcome)
+{
+	Conn	   *conn = arg;
+
+	conn_frame(conn, outcome->seq)->open--;
+	if (outcome->verdict == SINK_REJECTED)
+		add_rejection(conn, outcome);
+}
+
+void
+conn_ack(Conn *conn)
+{
+	size_t		undecided = (size_t) (conn->counted - conn->acked);
+	size_t		n = 0;
+	Ack			ack;
+
+	while (n < undecided && conn->frames[conn->frames_start + n].open == 0)
+		n++;
+	if (n == 0)
+		return;
+	ack.from = conn->acked + 1;
+	ack.upto = conn->acked + n;
+	ack.frames = conn->frames + conn->frames_start;
+	ack.rejected = conn->rejections;
+	ack.nrejected = 0;
+	while (ack.nrejected < conn->nrejections && conn->rejections[ack.nrejected].seq <= ack.upto)
+		ack.nrejected++;
+	conn->adapter->ack(&conn->session, &ack, &conn->out);
+	stats_inc(STAT_ACKS);
+
+	conn->acked = ack.upto;
+	conn->frames_start += n;
+	conn->nrejections -= ack.nrejected;
+	if (ack.nrejected > 0 && conn->nrejections > 0)
+		memmove(conn->rejections, conn->rejections + ack.nrejected,
+				conn->nrejections * sizeof(*conn->rejections));
+	/* Nothing in flight: a connection that rests keeps no memory. */
+	if (conn->acked == conn->counted)
+	{
+		free(conn->frames);
+		conn->frames = NULL;
+		conn->frames_start = conn->frames_size = 0;
+		free(conn->rejections);
+		conn->rejections = NULL;
+		conn->nrejections = conn->rejections_size = 0;
+	}
+}
+
+static void
+on_settled(void *arg)
+{
+	Conn	   *conn = arg;
+
+	conn_ack(conn);
+	conn_end_if_done(conn);
+}
+
+const SinkOwnerOps conn_owner_ops = {.decided = on_decided,.settled = on_settled};
