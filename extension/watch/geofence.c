@@ -674,7 +674,7 @@ add_and_watch(Watch *w, int32 slot, bool covered)
  * though neither fix is inside.
  */
 static void
-watch_crossings(Watch *w)
+watch_crossings(Watch *w, uint64 mark_covered)
 {
 	const VehiclePosition *before = &w->vs->before;
 	GeofenceSet *set = w->set;
@@ -694,9 +694,9 @@ watch_crossings(Watch *w)
 		const Geofence *fence = &set->fences[slot];
 		bool		known = false;
 
-		if (fence->min_fixes > 1 || !applies(w, fence) || !is_valid(fence, w->at) ||
+		if (set->mark[slot] == mark_covered || fence->min_fixes > 1 ||
+			!applies(w, fence) || !is_valid(fence, w->at) ||
 			!fence_shape_border_crossed(fence->shape, before->location, w->location) ||
-			fence_shape_covers(fence->shape, w->location) ||
 			fence_shape_covers(fence->shape, before->location))
 			continue;
 		for (int e = 0; e < w->memory->nentries && !known; e++)
@@ -722,7 +722,8 @@ geofence_watch(VehicleState *vs, const Report *report, WatchResult *out)
 	FenceMemory *memory;
 	GeofenceSet *set;
 	uint64		mark_hit,
-				mark_entry;
+				mark_outside,
+				mark_covered;
 	int			nhits;
 
 	w.has_location = report->has_location;
@@ -750,10 +751,11 @@ geofence_watch(VehicleState *vs, const Report *report, WatchResult *out)
 		return;
 	}
 
-	/* mark: hits that no entry has claimed, then whatever has an entry */
+	/* mark: covers the fix; has an entry and does not; has been seen to and does */
 	mark_hit = set->marks + 1;
-	mark_entry = set->marks + 2;
-	set->marks += 2;
+	mark_outside = set->marks + 2;
+	mark_covered = set->marks + 3;
+	set->marks += 3;
 	nhits = fence_index_covering(set->index, report->location, set->hits);
 	for (int i = 0; i < nhits; i++)
 		set->mark[set->hits[i]] = mark_hit;
@@ -762,7 +764,7 @@ geofence_watch(VehicleState *vs, const Report *report, WatchResult *out)
 		int32		slot = memory->entries[i].slot;
 		bool		covered = set->mark[slot] == mark_hit;
 
-		set->mark[slot] = mark_entry;
+		set->mark[slot] = covered ? mark_covered : mark_outside;
 		if (watch_entry(&w, &memory->entries[i], covered))
 			i++;
 		else
@@ -774,16 +776,16 @@ geofence_watch(VehicleState *vs, const Report *report, WatchResult *out)
 
 		if (set->mark[slot] == mark_hit)
 		{
-			set->mark[slot] = mark_entry;
+			set->mark[slot] = mark_covered;
 			add_and_watch(&w, slot, true);
 		}
 	}
 	for (int i = 0; i < set->nkeep_in; i++)
 	{
-		if (set->mark[set->keep_in[i]] != mark_entry)
+		if (set->mark[set->keep_in[i]] < mark_outside)
 			add_and_watch(&w, set->keep_in[i], false);
 	}
-	watch_crossings(&w);
+	watch_crossings(&w, mark_covered);
 }
 
 void
