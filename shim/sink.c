@@ -14,7 +14,7 @@
 #include "sink.h"
 
 #include <event2/event.h>
-#include <json-c/json.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +24,7 @@
 #include "db.h"
 #include "log.h"
 #include "stats.h"
+#include "verdicts.h"
 
 #define COPY_PIECE ((size_t) 128 << 10) /* bytes handed to libpq at once */
 #define BATCH_BYTES_MAX ((size_t) 8 << 20)	/* a batch is sent when it has so much */
@@ -108,11 +109,6 @@ typedef struct Lane
 	PGresult   *answer;			/* of last_batch() */
 } Lane;
 
-/* Verdict of a row: one of the first two, or 2 + its index in refused. */
-#define ROW_ACCEPTED 0
-#define ROW_REPEATED 1
-#define ROW_REFUSED 2
-
 static struct event_base *base;
 static Lane *lanes;
 static size_t nlanes;
@@ -124,8 +120,7 @@ static size_t queue_bytes;
 static size_t queue_rows;
 static Batch *free_batches;
 static size_t nfree_batches;
-static uint32_t *verdicts;		/* of the span being settled */
-static size_t verdicts_size;
+static Verdicts verdicts;		/* of the span being settled */
 static struct
 {
 	void		(*ready) (void *arg);
@@ -551,56 +546,6 @@ answer_number(const PGresult *answer, int column)
 	return strtoull(PQgetvalue(answer, 0, column), NULL, 10);
 }
 
-/* Marks ordinals of an array such as {3,7}. */
-static void
-mark_repeats(const char *text, size_t nrows)
-{
-	while (*text != '\0')
-	{
-		char	   *end;
-		unsigned long long ordinal = strtoull(text, &end, 10);
-
-		if (end == text)
-		{
-			text++;
-			continue;
-		}
-		if (ordinal >= 1 && ordinal <= nrows)
-			verdicts[ordinal - 1] = ROW_REPEATED;
-		text = end;
-	}
-}
-
-static void
-mark_refused(struct json_object *refused, size_t nrows)
-{
-	size_t		n = json_object_array_length(refused);
-
-	for (size_t i = 0; i < n; i++)
-	{
-		struct json_object *item = json_object_array_get_idx(refused, i);
-		struct json_object *ordinal;
-
-		if (json_object_object_get_ex(item, "ordinal", &ordinal))
-		{
-			int64_t		at = json_object_get_int64(ordinal);
-
-			if (at >= 1 && (uint64_t) at <= nrows)
-				verdicts[at - 1] = ROW_REFUSED + (uint32_t) i;
-		}
-	}
-}
-
-static const char *
-member_text(struct json_object *item, const char *name)
-{
-	struct json_object *value;
-
-	if (!json_object_object_get_ex(item, name, &value) || value == NULL)
-		return "";
-	return json_object_get_string(value);
-}
-
 /* The span is committed: tells the owners of its rows. */
 static void
 settle_span(Lane *lane)
@@ -608,56 +553,25 @@ settle_span(Lane *lane)
 	Span		span = lane->spans[lane->nspans - 1];
 	Batch	   *batch = lane->flight;
 	size_t		nrows = span.to - span.from;
-	struct json_object *refused = NULL;
 	SinkOwner  *touched = NULL;
 	SinkOwner **touched_end = &touched;
 	size_t		bytes = 0;
 	uint64_t	counts[3] = {0, 0, 0};
+	bool		answered;
 
-	if (verdicts_size < nrows)
-	{
-		uint32_t   *more = realloc(verdicts, nrows * sizeof(*verdicts));
-
-		if (more == NULL)
-		{
-			log_fatal("out_of_memory");
-			abort();
-		}
-		verdicts = more;
-		verdicts_size = nrows;
-	}
-	memset(verdicts, 0, nrows * sizeof(*verdicts));
-
-	if (lane->answer == NULL || PQntuples(lane->answer) != 1 || PQnfields(lane->answer) != 7)
+	answered = lane->answer != NULL && PQntuples(lane->answer) == 1 && PQnfields(lane->answer) == 7;
+	/* Not understood, the rows are committed all the same. */
+	if (!verdicts_read(&verdicts, nrows, answered ? PQgetvalue(lane->answer, 0, 5) : "[]",
+					   answered ? PQgetvalue(lane->answer, 0, 6) : "") || !answered)
 		log_error("answer_not_understood", log_int("lane", lane->number));
-	else
-	{
-		const char *text = PQgetvalue(lane->answer, 0, 5);
-
-		stats_add(STAT_RECORDS_LATE, answer_number(lane->answer, 3));
-		if (text[0] == '[' && text[1] != ']')
-			refused = json_tokener_parse(text);
-		mark_repeats(PQgetvalue(lane->answer, 0, 6), nrows);
-		if (refused != NULL && json_object_is_type(refused, json_type_array))
-			mark_refused(refused, nrows);
-	}
 
 	for (size_t i = 0; i < nrows; i++)
 	{
 		BatchRow   *row = &batch->rows[span.from + i];
 		SinkOwner  *owner = row->owner;
-		SinkOutcome outcome = {row->seq, SINK_ACCEPTED, "", ""};
+		SinkOutcome outcome = verdicts_outcome(&verdicts, i);
 
-		if (verdicts[i] == ROW_REPEATED)
-			outcome.verdict = SINK_REPEATED;
-		else if (verdicts[i] >= ROW_REFUSED)
-		{
-			struct json_object *item = json_object_array_get_idx(refused, verdicts[i] - ROW_REFUSED);
-
-			outcome.verdict = SINK_REJECTED;
-			outcome.code = member_text(item, "code");
-			outcome.field = member_text(item, "field");
-		}
+		outcome.seq = row->seq;
 		counts[outcome.verdict]++;
 		if (owner->arg == NULL)
 		{
@@ -676,12 +590,15 @@ settle_span(Lane *lane)
 		owner_release(owner);
 	}
 	bytes = row_end(batch, span.to - 1) - batch->rows[span.from].offset + nrows * sizeof(BatchRow);
-	if (lane->answer != NULL && PQntuples(lane->answer) == 1 &&
-		(counts[0] != answer_number(lane->answer, 1) || counts[1] != answer_number(lane->answer, 2) ||
-		 counts[2] != answer_number(lane->answer, 4)))
+	if (answered &&
+		(counts[SINK_ACCEPTED] != answer_number(lane->answer, 1) ||
+		 counts[SINK_REPEATED] != answer_number(lane->answer, 2) ||
+		 counts[SINK_REJECTED] != answer_number(lane->answer, 4)))
 		log_error("counts_differ", log_int("lane", lane->number), log_int("rows", (int64_t) nrows),
 				  log_str("batch", PQgetvalue(lane->answer, 0, 0)));
 
+	if (answered)
+		stats_add(STAT_RECORDS_LATE, answer_number(lane->answer, 3));
 	stats_inc(STAT_BATCHES);
 	stats_add(STAT_RECORDS_ACCEPTED, counts[SINK_ACCEPTED]);
 	stats_add(STAT_RECORDS_REPEATED, counts[SINK_REPEATED]);
@@ -693,7 +610,6 @@ settle_span(Lane *lane)
 	log_debug("batch_committed", log_int("lane", lane->number), log_int("rows", (int64_t) nrows),
 			  log_int("milliseconds", (clock_us() - lane->sent_us) / 1000));
 
-	json_object_put(refused);
 	PQclear(lane->answer);
 	lane->answer = NULL;
 	buf_release(&lane->salvaged);
@@ -882,9 +798,8 @@ sink_stop(void)
 	}
 	batches_free(free_batches);
 	free(lanes);
-	free(verdicts);
+	verdicts_free(&verdicts);
 	lanes = NULL;
 	nlanes = 0;
 	free_batches = NULL;
-	verdicts = NULL;
 }
