@@ -161,7 +161,8 @@ drive(Vehicle *v, double dt)
 		v->speed_ms = fmax(target, before - HARSH_BRAKE_MS2 * 1.3 * dt);
 	if (v->speed_ms < 0.3 && end_speed == 0)
 		v->speed_ms = left_m > 0.5 ? 0.3 : 0;
-	v->acceleration_ms2 = (v->speed_ms - before) / dt;
+	/* Coming to rest is a step of speed, which no accelerometer would show. */
+	v->acceleration_ms2 = fmax(fmin((v->speed_ms - before) / dt, SPEEDUP_MS2), -HARSH_BRAKE_MS2 * 1.3);
 	v->turn_ms2 = 0;
 
 	moved_m = fmin((before + v->speed_ms) / 2 * dt, end_speed == 0 ? left_m : INFINITY);

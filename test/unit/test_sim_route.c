@@ -55,6 +55,7 @@ test_plausible(void)
 	double		fastest_kmh = 0;
 	int			stood = 0;
 	int			reports = 0;
+	double		steepest_ms2 = 0;
 	bool		energy_in_range = true;
 
 	for (int number = 1; number <= 20; number++)
@@ -64,6 +65,13 @@ test_plausible(void)
 					m;
 		double		odometer_m;
 
+		/* Many reports a second are steps as small as that. */
+		vehicle_init(&v, 3, number, START_US);
+		for (int i = 1; i <= 60000; i++)
+		{
+			vehicle_advance(&v, START_US + i * 5 * US_PER_MS);
+			steepest_ms2 = fmax(steepest_ms2, fabs(v.acceleration_ms2));
+		}
 		vehicle_init(&v, 3, number, START_US);
 		odometer_m = v.odometer_m;
 		vehicle_report(&v, &town, &before);
@@ -77,6 +85,7 @@ test_plausible(void)
 			largest_change_kmh = fmax(largest_change_kmh, fabs(m.speed_kmh - before.speed_kmh));
 			fastest_kmh = fmax(fastest_kmh, m.speed_kmh);
 			stood += m.speed_kmh == 0;
+			steepest_ms2 = fmax(steepest_ms2, fabs(v.acceleration_ms2));
 			energy_in_range = energy_in_range && v.energy_percent >= 0 && v.energy_percent <= 100;
 			reports++;
 			before = m;
@@ -88,6 +97,7 @@ test_plausible(void)
 	ok(fastest_kmh < 130, "none flies");
 	ok(stood > reports / 20 && stood < reports / 2, "they stand at lights and park, but not for ever");
 	ok(moved_km > 20 * 3 && moved_km < 20 * 25, "they get about");
+	ok(steepest_ms2 < 12, "no accelerometer shows more than a vehicle can do");
 	ok(energy_in_range, "charge and fuel stay between 0 and 100 %");
 }
 
