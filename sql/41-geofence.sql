@@ -192,6 +192,48 @@ END $$;
 COMMENT ON FUNCTION fleet.geofence_end(integer[], text[]) IS 'Private: closes the visits and clears the alerts of geofences that are no more, or only the alerts that are not of the kinds to keep';
 REVOKE ALL ON FUNCTION fleet.geofence_end(integer[], text[]) FROM PUBLIC;
 
+-- A report that was being stored while its fence was deleted may have added a
+-- visit or an alert that the deletion could not see.  The vehicle's next report
+-- closes it; this is for vehicles that never report again.
+CREATE FUNCTION fleet.geofence_sweep() RETURNS integer
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, fleet, pg_temp AS $$
+DECLARE
+    orphaned integer[];
+    vehicles bigint[];
+BEGIN
+    orphaned := ARRAY(
+        SELECT o.geofence_id
+          FROM (SELECT v.geofence_id FROM fleet.geofence_visit v WHERE v.exited_at IS NULL
+                UNION
+                SELECT a.geofence_id FROM fleet.alert a WHERE a.cleared_at IS NULL AND a.geofence_id IS NOT NULL) o
+         WHERE NOT EXISTS (SELECT FROM fleet.geofence g WHERE g.geofence_id = o.geofence_id AND g.enabled));
+    IF orphaned = '{}' THEN
+        RETURN 0;
+    END IF;
+    -- never waits, so that fleet.tick() may call it; what is busy now reports anyway
+    vehicles := ARRAY(
+        SELECT s.vehicle_id FROM fleet.vehicle_state s
+         WHERE s.vehicle_id IN (
+               SELECT v.vehicle_id FROM fleet.geofence_visit v
+                WHERE v.exited_at IS NULL AND v.geofence_id = ANY (orphaned)
+               UNION ALL
+               SELECT a.vehicle_id FROM fleet.alert a
+                WHERE a.cleared_at IS NULL AND a.geofence_id = ANY (orphaned))
+           FOR NO KEY UPDATE SKIP LOCKED);
+    UPDATE fleet.geofence_visit v
+       SET exited_at = greatest(v.entered_at, v.dwelled_at,
+               (SELECT s.event_time FROM fleet.vehicle_state s WHERE s.vehicle_id = v.vehicle_id)),
+           xact_id = pg_current_xact_id()
+     WHERE v.exited_at IS NULL AND v.geofence_id = ANY (orphaned) AND v.vehicle_id = ANY (vehicles);
+    UPDATE fleet.alert a
+       SET cleared_at = clock_timestamp(), xact_id = pg_current_xact_id()
+     WHERE a.cleared_at IS NULL AND a.geofence_id = ANY (orphaned) AND a.vehicle_id = ANY (vehicles);
+    RETURN cardinality(vehicles);
+END $$;
+COMMENT ON FUNCTION fleet.geofence_sweep() IS 'Closes visits and clears alerts of geofences that are no more, called by fleet.tick(); returns the number of vehicles concerned';
+REVOKE ALL ON FUNCTION fleet.geofence_sweep() FROM PUBLIC;
+
 CREATE FUNCTION fleet.geofence_settle() RETURNS trigger
     LANGUAGE plpgsql VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, fleet, pg_temp AS $$

@@ -27,6 +27,8 @@
 
 /* Vehicles looked at in one call; the others are next second's. */
 #define TICK_MAX_VEHICLES 5000
+/* Seconds between two looks for what deleted geofences left behind, per backend. */
+#define TICK_SWEEP_INTERVAL_S 60
 /* Seconds between two looks at the partitions ahead, per backend. */
 #define TICK_PARTITION_INTERVAL_S 600
 
@@ -98,6 +100,19 @@ make_partitions_ahead(TimestampTz now)
 	next_look = now + TICK_PARTITION_INTERVAL_S * USECS_PER_SEC;
 }
 
+/* A race with a deletion is all that leaves something, so this is seldom. */
+static void
+sweep_geofences(TimestampTz now)
+{
+	static SPIPlanPtr plan = NULL;
+	static TimestampTz next_look = 0;
+
+	if (now < next_look)
+		return;
+	(void) plan_select(&plan, "SELECT fleet.geofence_sweep()", 0, NULL, NULL);
+	next_look = now + TICK_SWEEP_INTERVAL_S * USECS_PER_SEC;
+}
+
 /* tick() returns integer: how many vehicles were looked at */
 Datum
 tick(PG_FUNCTION_ARGS)
@@ -133,6 +148,7 @@ tick(PG_FUNCTION_ARGS)
 		alert_store(&result, 0);
 		announce(0, NIL, &result, NULL, 0);
 	}
+	sweep_geofences(now);
 	make_partitions_ahead(now);
 	owner_end(&guard);
 	SPI_finish();
