@@ -45,7 +45,8 @@ static const struct
 	{"soc", "battery_percent"}, {"battery_level", "battery_percent"}, {"odometer", "odometer_km"},
 	{"rpm", "engine_rpm"}, {"engine_rpm", "engine_rpm"},
 	{"coolant_temperature", "coolant_temp_c"}, {"fuel_tank", "fuel_percent"}, {"fuel_level", "fuel_percent"},
-	{"ignition", "ignition"}
+	{"throttle", "throttle_percent"}, {"engine_load", "engine_load_percent"}, {"intake_air_temp", "intake_temp_c"},
+	{"intake_manifold_pressure", "intake_pressure_kpa"}, {"ignition", "ignition"}
 };
 
 /* Names that mean something at the top level of a document. */
@@ -56,7 +57,9 @@ static const char *const reserved[] = {
 };
 
 /* Well-known signals that are texts even where they look like numbers. */
-static const char *const texts[] = {"trip_id", "error_codes"};
+static const char *const texts[] = {
+	"trip_id", "error_codes", "driver_id", "event_type", "alarm", "charge_state", "gsm_operator", "firmware", "route", "stop_id"
+};
 
 void
 columns_init(Columns *c)
