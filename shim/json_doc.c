@@ -86,8 +86,10 @@ walk_value(const Mapping *mapping, const Fill *fill, int parent, Str prefix, Str
 {
 	uint64_t	words[2];
 	int			node = MAPPING_UNKNOWN;
+	const MappingNode *known = NULL;
 	const MappingTarget *target = NULL;
-	bool		has_children = false;
+	bool		array;
+	bool		inside;			/* the mapping mentions something in it */
 	FlatName	flat;
 	Str			name;
 
@@ -98,8 +100,8 @@ walk_value(const Mapping *mapping, const Fill *fill, int parent, Str prefix, Str
 	}
 	if (node != MAPPING_UNKNOWN)
 	{
-		target = mapping->nodes[node].target;
-		has_children = mapping->nodes[node].has_children;
+		known = &mapping->nodes[node];
+		target = known->target;
 	}
 	mapping_flat_name(&flat, prefix, key);
 	name = (Str) {flat.data, flat.len};
@@ -115,27 +117,20 @@ walk_value(const Mapping *mapping, const Fill *fill, int parent, Str prefix, Str
 		return;
 	}
 
-	/* Nothing inside is mentioned: a column cannot hold it, a signal maybe. */
-	if (!has_children && target != NULL)
+	array = json_object_is_type(value, json_type_array);
+	inside = known != NULL && (array ? known->has_elements : known->has_children);
+	if (target != NULL && !inside && (target->field != FIELD_SIGNAL || !mapping_target_plain(target)))
 	{
-		bool		signal = target->field == FIELD_SIGNAL && mapping_target_plain(target);
-
-		if (!signal)
-		{
-			mapping_put_wrong(fill, target);
-			return;
-		}
-		if (json_object_is_type(value, json_type_array) && all_scalars(value))
-		{
-			join(fill, value, target->name, true);
-			return;
-		}
+		mapping_put_wrong(fill, target);
+		return;
 	}
-	if (json_object_is_type(value, json_type_object))
+	if (!array)
 		walk_object(mapping, fill, node, name, value);
-	else if (!has_children && all_scalars(value))
+	else if (!inside && all_scalars(value))
 	{
-		if (mapping->keep_others)
+		if (target != NULL)
+			join(fill, value, target->name, true);
+		else if (mapping->keep_others)
 			join(fill, value, name, false);
 	}
 	else

@@ -330,6 +330,8 @@ scan_value(Scan *s, const Place *parent, Str key, int node, int depth)
 	FlatName	flat;
 	Str			name;
 	bool		name_stable = false;
+	bool		array;
+	bool		inside;			/* the mapping mentions something in it */
 	Place		here;
 
 	skip_space(s);
@@ -371,21 +373,23 @@ scan_value(Scan *s, const Place *parent, Str key, int node, int depth)
 		mapping_flat_name(&flat, parent->prefix, key);
 		name = (Str) {flat.data, flat.len};
 	}
-	if (known != NULL && known->target != NULL && !known->has_children)
+	here = (Place) {node, name};
+	if (depth == JSON_DEPTH_MAX)
+		return false;
+	array = *s->p == '[';
+	inside = known != NULL && (array ? known->has_elements : known->has_children);
+	if (known != NULL && known->target != NULL && !inside)
 	{
 		/* For a column, or an object for a signal: let the other decide. */
-		if (*s->p == '{' || known->target->field != FIELD_SIGNAL ||
-			!mapping_target_plain(known->target))
+		if (!array || known->target->field != FIELD_SIGNAL || !mapping_target_plain(known->target))
 			return false;
 		s->p++;
 		return scan_join(s, known->target->name, true, true);
 	}
-	here = (Place) {node, name};
-	if (depth == JSON_DEPTH_MAX)
-		return false;
-	if (*s->p++ == '{')
+	s->p++;
+	if (!array)
 		return scan_object(s, &here, depth + 1);
-	if (known == NULL || !known->has_children)
+	if (!inside)
 		return scan_join(s, name, name_stable, mapping->keep_others);
 
 	/* An array whose elements the mapping mentions by index. */

@@ -161,6 +161,15 @@ mapping_new(const char *name)
 	return mapping;
 }
 
+static bool
+is_index(Str key)
+{
+	for (uint32_t i = 0; i < key.len; i++)
+		if (key.data[i] < '0' || key.data[i] > '9')
+			return false;
+	return key.len > 0;
+}
+
 /* The child of that name, made when there is none; -1: no room. */
 static int
 grow_child(Mapping *mapping, int from, Str key)
@@ -194,6 +203,8 @@ grow_child(Mapping *mapping, int from, Str key)
 		return -1;
 	mapping->nnodes++;
 	mapping->nodes[from].has_children = true;
+	if (is_index(key))
+		mapping->nodes[from].has_elements = true;
 	edge->to = (uint16_t) child;
 	return child;
 }

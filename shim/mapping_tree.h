@@ -62,6 +62,7 @@ typedef struct MappingNode
 {
 	const MappingTarget *target;	/* NULL: none */
 	bool		has_children;
+	bool		has_elements;	/* a child is the index of an array's element */
 	Str			flat;			/* name that members not mentioned begin with */
 } MappingNode;
 
