@@ -210,7 +210,7 @@ vehicle_init(Vehicle *v, uint64_t seed, int number, int64_t time_us)
 	if (number % LOW_START_EVERY == 3)
 	{
 		v->electric = true;
-		v->energy_percent = rng_between(&v->rng, 15.02, 15.4);
+		v->energy_percent = rng_between(&v->rng, 15.02, 15.15);
 	}
 	v->ambient_temp_c = rng_between(&v->rng, 16, 22);
 	v->battery_temp_c = v->ambient_temp_c + rng_between(&v->rng, 2, 12);
@@ -223,6 +223,7 @@ vehicle_init(Vehicle *v, uint64_t seed, int number, int64_t time_us)
 	v->from.row = STREETS_PER_AXIS / 4 + rng_below(&v->rng, STREETS_PER_AXIS / 2);
 	enter_street(v, rng_below(&v->rng, 4));
 	v->along_m = rng_between(&v->rng, 0, v->length_m * 0.8);
+	v->speed_ms = 0.7 * streets_limit_kmh(v->from, v->direction) / KMH_PER_MS;
 	start_trip(v);
 	if (number % LOW_START_EVERY != 3 && rng_chance(&v->rng, 0.2))
 		end_trip(v);
