@@ -53,18 +53,26 @@ enum
 	COL_NAME, COL_SEVERITY, COL_MESSAGE, COL_WKB
 };
 
+/*
+ * Bytes of all sets of a backend.  Beyond it those of the tenants that have not
+ * been met for longest are dropped when another one is made.
+ */
+#define SETS_MAX_SIZE ((Size) 256 * 1024 * 1024)
+
 /* Rows fetched at a time; bounds what the binary forms take while loading. */
 #define LOAD_CHUNK 500
 
 typedef struct SetEntry
 {
 	int32		tenant_id;		/* hash key */
-	GeofenceSet *set;			/* NULL when loading failed */
+	GeofenceSet *set;			/* NULL when loading failed, or dropped */
+	uint64		last_use;		/* of `uses`; not counted while it is last_set */
 } SetEntry;
 
 static HTAB *sets = NULL;
 static GeofenceSet *last_set = NULL;	/* the one asked for last; never stale */
 static Oid	geofence_relid = InvalidOid;
+static uint64 uses = 0;
 static uint64 last_generation = 0;
 static uint64 invalidations = 0;	/* counts those of the table */
 
@@ -194,7 +202,7 @@ load_fences(GeofenceSet *set)
 	static SPIPlanPtr plan = NULL;
 	Datum		tenant = Int32GetDatum(set->tenant_id);
 	Portal		portal;
-	int32		room = 64;
+	int32		room = 4;
 	MemoryContext chunk = AllocSetContextCreate(CurrentMemoryContext, "fleet geofence load",
 												ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old;
@@ -209,7 +217,7 @@ load_fences(GeofenceSet *set)
 		plan = prepared;
 	}
 
-	set->fences = MemoryContextAllocHuge(set->context, room * sizeof(Geofence));
+	set->fences = MemoryContextAlloc(set->context, room * sizeof(Geofence));
 	portal = SPI_cursor_open(NULL, plan, &tenant, NULL, true);
 	for (;;)
 	{
@@ -246,8 +254,9 @@ load_fences(GeofenceSet *set)
 static GeofenceSet *
 build_set(int32 tenant_id)
 {
+	/* begins small: many tenants have few fences or none */
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "fleet geofence set",
-												  ALLOCSET_DEFAULT_SIZES);
+												  ALLOCSET_START_SMALL_SIZES);
 	GeofenceSet *set = MemoryContextAllocZero(context, sizeof(GeofenceSet));
 	FenceShape **shapes;
 	MemoryContext old;
@@ -289,6 +298,41 @@ build_set(int32 tenant_id)
 	return set;
 }
 
+static void
+drop_set(SetEntry *entry)
+{
+	if (last_set == entry->set)
+		last_set = NULL;
+	MemoryContextDelete(entry->set->context);
+	entry->set = NULL;
+}
+
+/* Makes room, but never by the set of `keep`. */
+static void
+limit_sets(const SetEntry *keep)
+{
+	for (;;)
+	{
+		HASH_SEQ_STATUS status;
+		SetEntry   *entry;
+		SetEntry   *oldest = NULL;
+		Size		total = 0;
+
+		hash_seq_init(&status, sets);
+		while ((entry = hash_seq_search(&status)) != NULL)
+		{
+			if (entry->set == NULL)
+				continue;
+			total += MemoryContextMemAllocated(entry->set->context, true);
+			if (entry != keep && (oldest == NULL || entry->last_use < oldest->last_use))
+				oldest = entry;
+		}
+		if (total <= SETS_MAX_SIZE || oldest == NULL)
+			return;
+		drop_set(oldest);
+	}
+}
+
 GeofenceSet *
 geofence_set(int32 tenant_id)
 {
@@ -308,17 +352,16 @@ geofence_set(int32 tenant_id)
 	if (entry->set == NULL || entry->set->stale)
 	{
 		if (entry->set)
-		{
-			MemoryContextDelete(entry->set->context);
-			entry->set = NULL;
-		}
+			drop_set(entry);
 
 		/* below the current context until it is complete, in case of an error */
 		set = build_set(tenant_id);
 		MemoryContextSetParent(set->context, TopMemoryContext);
 		entry = hash_search(sets, &tenant_id, HASH_ENTER, NULL);
 		entry->set = set;
+		limit_sets(entry);
 	}
+	entry->last_use = ++uses;
 	if (!entry->set->stale)
 		last_set = entry->set;
 	return entry->set;
