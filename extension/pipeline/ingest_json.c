@@ -265,8 +265,13 @@ add_signal(Document *doc, const char *name, const JsonbValue *v)
 		set_defect(doc, NULL);
 		return;
 	}
+	/* a name that is none, or more than a map may hold, spoils its document alone */
+	if (signals_try_add(doc->signals, signal_key(name, strlen(name)), &value) != SIGNALS_OK)
+	{
+		set_defect(doc, NULL);
+		return;
+	}
 	doc->nsignals++;
-	signals_add(doc->signals, signal_key(pstrdup(name), strlen(name)), &value);
 }
 
 static void

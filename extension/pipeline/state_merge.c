@@ -41,6 +41,22 @@ same_names(const Signals *a, const Signals *b)
 }
 
 /*
+ * A vehicle that comes with ever new names would outgrow what a map may hold,
+ * and an error here would sink the whole batch, again and again.  Its state then
+ * starts over with the signals of the newer report.
+ */
+static void
+start_over(VehicleState *vs, const Signals *signals, TimestampTz event_time)
+{
+	if (event_time < vs->now.event_time)
+		return;
+	vs->now.signals = (Signals *) signals;
+	vs->signal_times = palloc(Max(signals->count, 1) * sizeof(TimestampTz));
+	for (int i = 0; i < signals->count; i++)
+		vs->signal_times[i] = event_time;
+}
+
+/*
  * Merges by name; of two values the newer one stays, at equal times the
  * report's.
  */
@@ -53,6 +69,7 @@ merge_signals(VehicleState *vs, const Signals *signals, TimestampTz event_time)
 	SignalsBuilder *builder = signals_builder();
 	SignalsIterator x,
 				y;
+	SignalsFault fault;
 	bool		more_x,
 				more_y;
 	int			n = 0,
@@ -67,11 +84,14 @@ merge_signals(VehicleState *vs, const Signals *signals, TimestampTz event_time)
 		int			order = !more_x ? 1 : !more_y ? -1 : signal_key_compare(&x.key, &y.key);
 		bool		take_new = order > 0 || (order == 0 && event_time >= old_times[i]);
 
+		fault = take_new ? signals_try_add(builder, y.key, &y.value) :
+			signals_try_add(builder, x.key, &x.value);
+		if (fault != SIGNALS_OK)
+		{
+			start_over(vs, signals, event_time);
+			return;
+		}
 		times[n++] = take_new ? event_time : old_times[i];
-		if (take_new)
-			signals_add(builder, y.key, &y.value);
-		else
-			signals_add(builder, x.key, &x.value);
 		if (order <= 0)
 		{
 			more_x = signals_next(&x);

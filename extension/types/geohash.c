@@ -392,7 +392,7 @@ cell_array(FunctionCallInfo fcinfo, Datum *cells, int n)
 	if (!OidIsValid(type))
 		elog(ERROR, "could not determine type of argument");
 	return PointerGetDatum(construct_array(cells, n, getBaseType(type),
-										   sizeof(Geohash), true, TYPALIGN_DOUBLE));
+										   sizeof(Geohash), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
 /* Clockwise from north; five at a pole. */
