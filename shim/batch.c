@@ -248,8 +248,8 @@ batch_encode(Buf *out, int32_t source_id, int64_t now_us, const Record *record)
 	p = record->schema_version == 0 ? put_null(p) :
 		put32(put32(p, 4), (uint32_t) record->schema_version);
 	p = put_bytes_column(p, defect, defect_len);
-	/* A sound report is kept as columns; its bytes need not travel. */
-	raw_len = defect_len > 0 ? record->raw.len : 0;
+	/* A report that can be stored is kept as columns; its bytes need not travel. */
+	raw_len = defect_len > 0 || !has_device || !has_time ? record->raw.len : 0;
 	p = put_bytes_column(p, raw, raw_len);
 	buf_commit(out, (size_t) (p - start));
 	return true;

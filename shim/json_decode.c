@@ -16,6 +16,7 @@ json_decode(const Mapping *mapping, const char *text, size_t len, Record *out)
 		record_reset(out);
 		json_doc_decode(mapping, text, len, out);
 	}
-	if (out->defect.len > 0)
+	/* Without device or time it can only go to quarantine, best as it came. */
+	if (out->defect.len > 0 || out->device.len == 0 || !out->has_event_time)
 		out->raw = (Str) {text, (uint32_t) len};
 }

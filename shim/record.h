@@ -56,7 +56,8 @@ typedef struct Record
 	double		heading_deg;
 	int32_t		schema_version; /* 0: none */
 	Str			defect;			/* "code" or "code:field"; len 0: none */
-	Str			raw;			/* the frame as received, set with a defect */
+	Str			raw;			/* the frame as received; set with a defect, or
+								 * when device or time are missing */
 	uint32_t	nsignals;
 	RecordSignal signals[RECORD_MAX_SIGNALS];	/* the last of a name counts */
 

@@ -145,6 +145,11 @@ test_empty_row(void)
 	ok(nulls, "is null in all columns");
 	ok(row.len[3] == 8 && be(row.data[3], 8) == 7, "but received_at, which is now");
 	buf_release(&b);
+	record.raw = RECORD_STR("{}");
+	ok(batch_encode(&b, 1, 0, &record), "without device and time");
+	row = read_row(&b);
+	ok(column_is(&row, 13, "{}") && row.len[12] == -1, "the bytes go with it, the verdict is the pipeline's");
+	buf_release(&b);
 }
 
 /* What the server would not read becomes a defect here. */
