@@ -397,8 +397,6 @@ take_scalar(Document *doc, const char *path, const JsonbValue *v)
 	t = find_target(path);
 	if (t != NULL)
 		set_member(doc, t, v);
-	else if (path[0] == '\0')
-		set_defect(doc, NULL);
 	else
 		add_signal(doc, signal_name_of(path), v);
 }
@@ -459,6 +457,10 @@ take_object(Document *doc, const char *prefix, JsonbContainer *object, int depth
 	{
 		char	   *path = psprintf("%s%s%.*s", prefix, prefix[0] ? "." : "",
 									v.val.string.len, v.val.string.val);
+
+		/* A member without a name, at the top: it must have one. */
+		if (path[0] == '\0')
+			path = "_";
 
 		(void) JsonbIteratorNext(&it, &v, true);
 		take_value(doc, path, &v, depth);
