@@ -1,5 +1,9 @@
 -- 30-event.sql: history, last known state, batches, quarantine.
 
+-- The key (vehicle_id, event_time, digest) is each partition's own.  One of the
+-- parent would be given to a partition when it is attached, and then a dump,
+-- which attaches first and adds keys later, could not be restored: there the
+-- parent comes from CREATE EXTENSION, with its key.
 CREATE TABLE fleet.event (
     vehicle_id bigint NOT NULL,
     event_time timestamptz NOT NULL,
@@ -13,8 +17,7 @@ CREATE TABLE fleet.event (
     speed_kmh real,
     heading_deg real,
     late boolean NOT NULL,
-    signals fleet.signals,
-    PRIMARY KEY (vehicle_id, event_time, digest)
+    signals fleet.signals
 ) PARTITION BY RANGE (event_time);
 COMMENT ON TABLE fleet.event IS 'History: one row per distinct report, partitioned by day (UTC); written by the ingest pipeline only';
 COMMENT ON COLUMN fleet.event.digest IS 'Hash of the content, which tells a repeat from another report of the same time';

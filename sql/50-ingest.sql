@@ -64,7 +64,8 @@ BEGIN
     IF fleet.has_partition(at) THEN
         RETURN false;
     END IF;
-    EXECUTE format('CREATE TABLE fleet.%I (LIKE fleet.event INCLUDING DEFAULTS INCLUDING STORAGE INCLUDING COMMENTS) '
+    EXECUTE format('CREATE TABLE fleet.%I (LIKE fleet.event INCLUDING DEFAULTS INCLUDING STORAGE INCLUDING COMMENTS, '
+                   'PRIMARY KEY (vehicle_id, event_time, digest)) '
                    'WITH (autovacuum_vacuum_insert_scale_factor = 0.2)', partition_name);
     EXECUTE format('ALTER TABLE fleet.%I OWNER TO %s', partition_name,
                    (SELECT relowner::regrole FROM pg_class WHERE oid = 'fleet.event'::regclass));

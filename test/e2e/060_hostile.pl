@@ -61,7 +61,6 @@ is(counted($silent, 'auth_timeout'), 1, '... and is counted');
 # 3. A byte at a time, also inside UTF-8 and numbers
 $client = $t->connect('json');
 my $bytes = json_of({ auth => $t->token }) . "\n" . json_of(document('byte', $now, note => "stra\x{df}e 1.25e1")) . "\r\n";
-utf8::encode($bytes);
 foreach my $byte (split //, $bytes)
 {
 	$client->send($byte);

@@ -29,7 +29,7 @@ our @EXPORT = qw(wait_for json_of document iso_time shared_data slurp spew);
 our $TIMEOUT = $ENV{FLEET_TEST_TIMEOUT} || 60;
 
 my $root = getcwd();
-my $json = JSON::PP->new->canonical->allow_nonref;
+my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 my @all;
 
 # Waits until the sub returns something true, and returns it. Dies with what
@@ -49,6 +49,7 @@ sub wait_for
 	}
 }
 
+# UTF-8 bytes.
 sub json_of { return $json->encode($_[0]); }
 
 sub slurp
@@ -496,7 +497,7 @@ sub read_json
 	my ($self, $timeout) = @_;
 	my $line = $self->read_line($timeout);
 	return unless defined $line;
-	return JSON::PP->new->decode($line);
+	return JSON::PP->new->utf8->decode($line);
 }
 
 # Reads until so many lines are acknowledged; true if it came to that before
