@@ -339,9 +339,10 @@ report_digest(const Report *r)
 	fixed.speed_kmh = canonical(r->speed_kmh);
 	fixed.heading_deg = canonical(r->heading_deg);
 	digest = hash_bytes((unsigned char *) &fixed, sizeof(fixed));
+	/* the entries alone: their header tells who wrote them, not what they say */
 	if (r->signals != NULL && r->signals->count > 0)
-		digest = hash_combine(digest, hash_bytes((unsigned char *) VARDATA(r->signals),
-												 VARSIZE(r->signals) - VARHDRSZ));
+		digest = hash_combine(digest, hash_bytes((unsigned char *) r->signals->data,
+												 VARSIZE(r->signals) - offsetof(Signals, data)));
 	return digest;
 }
 
