@@ -77,6 +77,8 @@ encode_cycle(Stream *s, const BlastOptions *b, int number, int connections, int6
 	for (int i = 0; i < s->vehicles; i++)
 	{
 		vehicle_init(&fleet[i], b->seed, 1 + number + i * connections, start_us);
+		/* Electric ones send the reference document and nothing more. */
+		fleet[i].electric = true;
 		s->clocks[i] = start_us / US_PER_MS;
 	}
 
