@@ -10,7 +10,8 @@
  *	welcome()	when authentication has been decided,
  *	ack()		when the frames up to some number are durably decided.
  *
- * None of them sees a socket, so a test needs none.
+ * None of them sees a socket, so a test needs none, and a datagram is a frame
+ * like others.
  */
 #ifndef SHIM_ADAPTER_H
 #define SHIM_ADAPTER_H
@@ -130,7 +131,6 @@ typedef struct Adapter
 	void		(*ack) (Session *session, const Ack *ack, Buf *out);
 	/* What to write before a close for that reason (static text); may be NULL. */
 	void		(*farewell) (Session *session, const char *reason, Buf *out);
-	bool		datagrams;		/* frame() sees whole datagrams too (UDP) */
 
 	/* --- adapters that bring their own server (http): only this --- */
 	const struct Service *service;
