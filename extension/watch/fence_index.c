@@ -533,6 +533,7 @@ typedef struct BuildCell
 	int			stalled;
 	int32		nitems;
 	BuildItem  *items;
+	Size		words;			/* what it would take as a leaf */
 } BuildCell;
 
 typedef struct Builder
@@ -541,6 +542,7 @@ typedef struct Builder
 	uint32		nodes_room;
 	Size		words_room;
 	Size		words_limit;
+	Size		words_waiting;	/* what the cells still to be split would take */
 	MemoryContext level;		/* what the next level's cells refer to */
 	BuildCell  *next;			/* the next level's cells */
 	int32		nnext;
@@ -688,6 +690,12 @@ add_partial(Builder *b, const BuildItem *item, uint64 x, uint64 y, int shift)
 	memcpy(partial->pieces, pieces, n * sizeof(Piece));
 }
 
+static inline Size
+item_words(const BuildItem *item)
+{
+	return PARTIAL_WORDS(item->nedges <= MAX_PIECES ? item->nedges : 0);
+}
+
 /* One of the four cells that `parent` is split into. */
 static void
 build_child(Builder *b, const BuildCell *parent, uint32 node, uint64 x, uint64 y)
@@ -700,6 +708,7 @@ build_child(Builder *b, const BuildCell *parent, uint32 node, uint64 x, uint64 y
 	int32		through = 0;
 	int			stalled = 0;
 	bool		leaf;
+	Size		leaf_words = 0;
 
 	box.x = units_to_longitude(x + (side - 1) / 2);
 	box.y = units_to_latitude(y + (side - 1) / 2);
@@ -724,6 +733,7 @@ build_child(Builder *b, const BuildCell *parent, uint32 node, uint64 x, uint64 y
 			/* all of it is here */
 			mine->nedges = shape->nedges;
 			mine->edges = shape->edges;
+			leaf_words += item_words(mine);
 			nitems++;
 			continue;
 		}
@@ -755,6 +765,7 @@ build_child(Builder *b, const BuildCell *parent, uint32 node, uint64 x, uint64 y
 				*add_words(b, 1) = item->slot;
 			continue;
 		}
+		leaf_words += item_words(mine);
 		nitems++;
 		through++;
 	}
@@ -765,8 +776,9 @@ build_child(Builder *b, const BuildCell *parent, uint32 node, uint64 x, uint64 y
 	if (through * 4 > nitems * 3 && nitems * 4 > parent->nitems * 3)
 		stalled = parent->stalled + 1;
 
+	/* its children may take as much as it would, each */
 	leaf = nitems <= LEAF_PARTIAL || shift <= MIN_SHIFT || stalled > STALL_LIMIT ||
-		index->nwords > b->words_limit;
+		index->nwords + b->words_waiting + 4 * leaf_words > b->words_limit;
 	if (leaf)
 	{
 		for (int32 i = 0; i < nitems; i++)
@@ -789,6 +801,8 @@ build_child(Builder *b, const BuildCell *parent, uint32 node, uint64 x, uint64 y
 		cell->shift = shift;
 		cell->stalled = stalled;
 		cell->nitems = nitems;
+		cell->words = leaf_words;
+		b->words_waiting += leaf_words;
 		cell->items = MemoryContextAllocExtended(b->level, nitems * sizeof(BuildItem), MCXT_ALLOC_HUGE);
 		memcpy(cell->items, b->scratch, nitems * sizeof(BuildItem));
 	}
@@ -899,6 +913,7 @@ fence_index_build(FenceShape **shapes, int nshapes)
 			uint32		child = index->nnodes;
 
 			CHECK_FOR_INTERRUPTS();
+			b.words_waiting -= cell->words;
 			if (child + 4 > b.nodes_room)
 			{
 				b.nodes_room *= 2;
