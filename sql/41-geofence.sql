@@ -8,7 +8,7 @@ CREATE TABLE fleet.geofence (
     kind text NOT NULL DEFAULT 'zone' CHECK (kind IN ('zone', 'keep_in', 'keep_out')),
     hysteresis_m real NOT NULL DEFAULT 0 CHECK (hysteresis_m BETWEEN 0 AND 100000),
     min_fixes integer NOT NULL DEFAULT 1 CHECK (min_fixes BETWEEN 1 AND 1000),
-    dwell interval CHECK (dwell > interval '0'),
+    dwell interval CHECK (dwell > interval '0' AND dwell <= interval '10 years'),
     speed_limit_kmh real CHECK (speed_limit_kmh BETWEEN 0 AND 1000),
     vehicle_type text,
     valid_from timestamptz,
