@@ -17,9 +17,9 @@ install-deps:
 	@tools/install-deps
 check: install-deps
 	+@MAKE='$(MAKE)' test/check
-demo: install-deps
-	$(MAKE) stage
-	tools/demo
+# It installs and builds for itself; NAME=VALUE settings reach it by environment.
+demo:
+	+@MAKE='$(MAKE)' tools/demo
 $(OTHERS):
 	$(MAKE) $@
 else
@@ -44,7 +44,7 @@ override with_llvm = no
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
-$(OBJS): $(FLEET_HEADERS)
+$(OBJS): $(FLEET_HEADERS) control/fleet.control
 
 $(FULL_SCRIPT): $(SQL_PIECES) control/fleet.control
 	@mkdir -p build

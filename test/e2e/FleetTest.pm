@@ -122,6 +122,9 @@ sub new
 	$self->{node}->safe_psql('postgres', 'CREATE DATABASE fleet');
 	$self->query('SET client_min_messages = warning; CREATE EXTENSION fleet CASCADE');
 	$self->query('UPDATE fleet.tenant SET auto_register = ' . (($options{auto_register} // 1) ? 'true' : 'false') . ' WHERE tenant_id = 1');
+	# fleetd has the rights that the documents give it, and no others
+	my ($grants) = slurp('docs/install.md') =~ /^(CREATE ROLE fleetd LOGIN;\n(?:GRANT [^;]*;\n)+)/m;
+	$self->query($grants);
 	$self->{token} = $self->create_source(1, 'test');
 
 	$self->{dir} = PostgreSQL::Test::Utils::tempdir('fleetd');
@@ -176,7 +179,7 @@ sub write_config
 		{ %{ $self->{listeners}[$_] }, address => '127.0.0.1:' . ($self->{ports}{$_} // 0) }
 	} 0 .. $#{ $self->{listeners} };
 	my $file = "$self->{dir}/fleetd.json";
-	spew("$file.new", json_of({ database => $self->conninfo, listeners => \@listeners, %{ $self->{config} } }), "\n");
+	spew("$file.new", json_of({ database => $self->conninfo . ' user=fleetd', listeners => \@listeners, %{ $self->{config} } }), "\n");
 	rename "$file.new", $file or die "could not rename: $!\n";
 	return $file;
 }

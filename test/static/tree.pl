@@ -1,0 +1,102 @@
+# The rules of the tree that a program can check: version in one place, server
+# versions in one header, every test in its schedule, documents that lead
+# somewhere and leave nothing out.
+use strict;
+use warnings;
+
+use File::Find;
+use Test::More;
+
+sub slurp
+{
+	my ($path) = @_;
+	open my $file, '<:raw', $path or die "could not read \"$path\": $!\n";
+	local $/;
+	return scalar <$file>;
+}
+
+my @files;
+find(
+	{
+		no_chdir => 1,
+		preprocess => sub { grep { $_ ne '.git' && !($File::Find::dir eq '.' && $_ eq 'build') } @_ },
+		wanted => sub { push @files, substr $_, 2 if -f $_ }
+	},
+	'.');
+my @source = grep { m{\.(c|h|sql|pl|pm|md|mk|json|control|spec|sh)$|(^|/)Makefile$|^tools/|^\.ci/} } @files;
+my %text = map { $_ => slurp($_) } @source;
+
+# 1. One place for what varies
+is_deeply([ grep { /\.[ch]$/ && $_ ne 'extension/compat.h' && $text{$_} =~ /PG_VERSION_NUM/ } @source ],
+	[], 'PG_VERSION_NUM is tested in compat.h only');
+my ($version) = $text{'control/fleet.control'} =~ /^default_version = '(.*)'/m;
+is_deeply(
+	[ grep { m{^(extension|shim|sql/\d|Makefile|tools)} && $text{$_} =~ /["']\Q$version\E["']/ } @source ],
+	[], 'the version is written in the control file only');
+is_deeply([ grep { m{^extension/.*\.[ch]$} && $text{$_} =~ m{#include "(\.\./)*shim/} } @source ],
+	[], 'the extension includes nothing of the daemon');
+is_deeply([ grep { m{^shim/.*\.[ch]$} && $text{$_} =~ /#include "(\w+\/)*(postgres\.h|extension)/ } @source ],
+	[], 'the daemon includes nothing of the server');
+my %core = map { $_ => 1 } qw(adapter.h buf.h record.h);
+
+# 2. SQL
+foreach my $piece (sort grep { m{^sql/\d} } @source)
+{
+	(my $name = $piece) =~ s{.*/}{};
+	like($text{$piece}, qr/\A-- \Q$name\E: /, "$piece begins with its name");
+	unlike($text{$piece}, qr/CREATE OR REPLACE/, '... and replaces nothing');
+}
+
+# 3. Tests
+my %scheduled = map { $_ => 1 } grep { /\S/ } split /\s+/, slurp('test/regress/schedule');
+is_deeply([ sort keys %scheduled ], [ sort map { m{^test/regress/sql/(.*)\.sql$} } @files ], 'every regression test is in the schedule');
+is_deeply([ grep { !-e "test/regress/expected/$_.out" } sort keys %scheduled ], [], '... and has an expected result');
+is_deeply([ grep { m{^test/isolation/specs/(.*)\.spec$} && !-e "test/isolation/expected/$1.out" } @files ],
+	[], 'every isolation test has an expected result');
+
+# 4. Documents
+my @documents = grep { /\.md$/ } @source;
+my @dead;
+foreach my $document (@documents)
+{
+	(my $folder = $document) =~ s{[^/]*$}{};
+	(my $prose = $text{$document}) =~ s/^```.*?^```//gms;
+	while ($prose =~ /\]\(([^)#\s]*)(?:#([^)\s]*))?\)/g)
+	{
+		my ($target, $anchor) = ($1, $2);
+		next if $target =~ /^[a-z]+:/;
+		my $path = $target eq '' ? $document : "$folder$target";
+		1 while $path =~ s{[^/]+/\.\./}{};
+		if (!-e $path) { push @dead, "$document: $target"; next; }
+		next unless defined $anchor && $path =~ /\.md$/;
+		my %anchors = map { s/[`*]//g; s/[^\w\- ]//g; s/ /-/g; (lc) => 1 } slurp($path) =~ /^#+ (.*?)\s*$/mg;
+		push @dead, "$document: $target#$anchor" unless $anchors{$anchor};
+	}
+}
+is_deeply(\@dead, [], 'every link of the documents leads somewhere');
+my $all_documents = join "\n", map { $text{$_} } @documents;
+
+my @settings = map { $text{$_} =~ /DefineCustom\w+Variable\(\s*"(fleet\.\w+)"/g } grep { /^extension.*\.c$/ } @source;
+cmp_ok(scalar @settings, '>', 0, 'the extension has settings: ' . join ' ', @settings);
+is_deeply([ grep { $all_documents !~ /`\Q$_\E`/ } @settings ], [], '... each is documented');
+
+my ($codes) = $text{'docs/contracts.md'} =~ /^## Defect codes$(.*?)(?:^## |\z)/ms;
+my %documented = map { $_ => 1 } $codes =~ /^\| `(\w+)` \|/mg;
+my ($enum) = map { $text{$_} =~ /defect_names?\w*\[[^\]]*\]\s*=\s*\{(.*?)\}/s } grep { m{^extension/.*\.c$} } @source;
+my @defects = defined $enum ? $enum =~ /"(\w+)"/g : ();
+SKIP:
+{
+	skip 'the table of defect codes was not found', 1 unless @defects;
+	is_deeply([ sort keys %documented ], [ sort @defects ], 'docs/contracts.md has the defect codes of the extension');
+}
+my @families = $text{'shim/stats.c'} =~ /^\t\[\w+\] = \{"(\w+)"/mg;
+my %seen;
+is_deeply([ grep { !$seen{$_}++ && $all_documents !~ /\b(fleetd_)?$_\b/ } @families ], [], 'every metric of fleetd is documented');
+
+# 5. Form
+is_deeply([ grep { $_ !~ m{/expected/} && $text{$_} =~ /[ \t]$/m } @source ], [], 'no line ends in blanks');
+is_deeply([ grep { length $text{$_} && $text{$_} !~ /\n\z/ } @source ], [], 'every file ends with a newline');
+is_deeply([ grep { /\.[ch]$/ && ($text{$_} =~ tr/\n//) > 1200 } @source ], [], 'no C file has grown out of hand');
+is_deeply([ grep { $text{$_} =~ m{\b(TODO|FIXME|XXX)\b} && $_ ne 'test/static/tree.pl' } @source ], [], 'nothing is left for later');
+
+done_testing();
