@@ -68,6 +68,9 @@ typedef struct Queue
 static Db  *db;
 static struct event *kick;		/* runs ask() from the loop, for all that came in one turn */
 static bool up;
+static bool was_up;
+static void (*on_ready) (void *arg);
+static void *on_ready_arg;
 static Queue waiting = {NULL, &waiting.head};
 static Queue asked = {NULL, &asked.head};
 static size_t nwaiting;			/* requests of both queues */
@@ -243,6 +246,25 @@ on_up(void *arg)
 	(void) arg;
 	up = true;
 	ask();
+	if (!was_up)
+	{
+		was_up = true;
+		if (on_ready != NULL)
+			on_ready(on_ready_arg);
+	}
+}
+
+bool
+auth_was_up(void)
+{
+	return was_up;
+}
+
+void
+auth_on_ready(void (*ready) (void *arg), void *arg)
+{
+	on_ready = ready;
+	on_ready_arg = arg;
 }
 
 static void

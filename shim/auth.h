@@ -34,6 +34,13 @@ extern AuthStatus auth_check(const char *token, size_t len, int32_t *source_id,
 			__attribute__((warn_unused_result));
 extern void auth_cancel(AuthRequest *request);
 
+/*
+ * Has the database ever been there to ask?  ready() is called when it comes up
+ * for the first time.
+ */
+extern bool auth_was_up(void);
+extern void auth_on_ready(void (*ready) (void *arg), void *arg);
+
 /* --- for main.c --- */
 extern bool auth_start(struct event_base *base);
 extern void auth_stop(void);

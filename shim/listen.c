@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "adapter.h"
+#include "auth.h"
 #include "config.h"
 #include "conn.h"
 #include "log.h"
@@ -108,7 +109,7 @@ static void
 on_database(void *arg)
 {
 	(void) arg;
-	if (sink_was_up() && !accepting && !event_pending(resume_timer, EV_TIMEOUT, NULL))
+	if (sink_was_up() && auth_was_up() && !accepting && !event_pending(resume_timer, EV_TIMEOUT, NULL))
 	{
 		accept_on();
 		if (accepting)
@@ -227,6 +228,7 @@ listen_start(struct event_base *event_base)
 		}
 	}
 	sink_on_ready(on_database, NULL);
+	auth_on_ready(on_database, NULL);
 	return true;
 }
 
