@@ -19,9 +19,6 @@ CREATE TABLE fleet.event (
     late boolean NOT NULL,
     signals fleet.signals
 ) PARTITION BY RANGE (event_time);
--- The primary key (vehicle_id, event_time, digest) stands on each partition, not
--- here: a dump has the partitions' keys, and a restore could not add them to
--- partitions that got one from the parent already.
 COMMENT ON TABLE fleet.event IS 'History: one row per distinct report, partitioned by day (UTC), each partition with the primary key (vehicle_id, event_time, digest); written by the ingest pipeline only';
 COMMENT ON COLUMN fleet.event.digest IS 'Hash of the content, which tells a repeat from another report of the same time';
 COMMENT ON COLUMN fleet.event.late IS 'Older than the state of the vehicle when it arrived; did not take part in rules and geofences';

@@ -23,23 +23,6 @@ spread_times(const VehicleState *vs)
 	return times;
 }
 
-/* Same names in both, so that the newer map replaces the older one whole. */
-static bool
-same_names(const Signals *a, const Signals *b)
-{
-	SignalsIterator x,
-				y;
-
-	if (a->count != b->count)
-		return false;
-	signals_iterate(a, &x);
-	signals_iterate(b, &y);
-	while (signals_next(&x) && signals_next(&y))
-		if (signal_key_compare(&x.key, &y.key) != 0)
-			return false;
-	return true;
-}
-
 /*
  * A vehicle that comes with ever new names would outgrow what a map may hold,
  * and an error here would sink the whole batch, again and again.  Its state then
@@ -127,8 +110,9 @@ apply_signals(VehicleState *vs, const Report *report, bool late)
 		}
 		return;
 	}
-	if (!late && same_names(vs->now.signals, report->signals))
+	if (!late && signals_same_names(vs->now.signals, report->signals))
 	{
+		/* the newer map replaces the older one whole */
 		vs->now.signals = report->signals;
 		vs->signal_times = NULL;
 		return;

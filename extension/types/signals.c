@@ -434,6 +434,31 @@ signals_get(const Signals *signals, const SignalKey *key, SignalValue *value)
 	return false;
 }
 
+bool
+signals_same_names(const Signals *a, const Signals *b)
+{
+	const char *in_a = a->data;
+	const char *in_b = b->data;
+
+	if (a->count != b->count)
+		return false;
+	for (int remaining = a->count; remaining > 0; remaining--)
+	{
+		uint8		tag_a = (uint8) *in_a;
+		uint8		tag_b = (uint8) *in_b;
+		SignalKey	key_a,
+					key_b;
+
+		in_a = unpack_key(in_a, &key_a);
+		in_b = unpack_key(in_b, &key_b);
+		if (signal_key_compare(&key_a, &key_b) != 0)
+			return false;
+		in_a = skip_value(tag_a, in_a);
+		in_b = skip_value(tag_b, in_b);
+	}
+	return true;
+}
+
 void
 signals_fetch(const Signals *signals, const SignalKey *keys, int nkeys,
 			  SignalValue *values, bool *found)

@@ -80,6 +80,9 @@ extern bool signals_get(const Signals *signals, const SignalKey *key, SignalValu
 extern void signals_fetch(const Signals *signals, const SignalKey *keys, int nkeys,
 						  SignalValue *values, bool *found);
 
+/* Have both maps the same names, whatever the values? */
+extern bool signals_same_names(const Signals *a, const Signals *b);
+
 /* Key for a name, well known or not; keeps the pointer to the name. */
 extern SignalKey signal_key(const char *name, int name_len);
 /* The name of a key (dictionary string or key->name), length in *len. */
