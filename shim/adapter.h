@@ -34,7 +34,7 @@ typedef struct Session
 {
 	const struct Mapping *mapping;	/* for documents; set by the core */
 	char		device[DEVICE_MAX + 1]; /* identity that a login gave, or "" */
-	bool		authenticated;
+	bool		authenticated;	/* its source is known */
 	int64_t		now_us;			/* Unix epoch; when the bytes came */
 	void	   *state;			/* session_size bytes, zeroed when it begins */
 } Session;
@@ -123,6 +123,13 @@ typedef struct Adapter
 
 	/* --- stream adapters --- */
 	size_t		session_size;	/* bytes of Session.state */
+
+	/*
+	 * Peers prove nothing, they claim an identity: their source is the one that
+	 * the listener names, and Session.authenticated is true from the start.
+	 * Else the first frame must become DECODE_HELLO.
+	 */
+	bool		claims;
 	FrameStatus (*frame) (Session *session, const char *data, size_t len, Frame *out)
 				__attribute__((warn_unused_result));
 	DecodeStatus (*decode) (Session *session, const Frame *frame, Decoded *out)

@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@ typedef enum SettingType
 	SETTING_STRING,
 	SETTING_INTEGER,
 	SETTING_LEVEL,				/* of the log */
+	SETTING_NETWORKS,			/* list of ADDRESS/BITS, of a listener */
 	SETTING_LISTENERS,			/* list; each has the rows of listener_settings */
 	SETTING_MAPPINGS			/* name -> mapping */
 } SettingType;
@@ -114,6 +116,10 @@ static const Setting listener_settings[] = {
 	"host:port, [address]:port or :port; port 0 takes a free one"},
 	{"listeners[].mapping", SETTING_STRING, HERE(mapping_name), 0, 0, NULL, true,
 	"mapping for peers that name none"},
+	{"listeners[].source", SETTING_INTEGER, HERE(source), 1, INT32_MAX, NULL, false,
+	"source_id of peers that claim an identity and cannot prove it (trackers)"},
+	{"listeners[].allow", SETTING_NETWORKS, HERE(allow), 0, 0, NULL, true,
+	"list of address ranges that may connect; none: all"},
 	{"listeners[].tls.certificate", SETTING_STRING, HERE(tls_certificate), 0, 0, NULL, true,
 	"PEM file of the certificate and its chain"},
 	{"listeners[].tls.key", SETTING_STRING, HERE(tls_key), 0, 0, NULL, true,
@@ -191,6 +197,10 @@ read_listeners(Table *table, const char *path, struct json_object *value)
 			snprintf(reason, sizeof(reason), "no adapter is named \"%.64s\"", listener->adapter_name);
 			return fail(table, where, reason);
 		}
+		if (listener->adapter->claims && listener->source == 0)
+			return fail(table, where, "\"source\" is missing: peers of this adapter prove no identity");
+		if (!listener->adapter->claims && listener->source != 0)
+			return fail(table, where, "\"source\" is for adapters whose peers prove no identity");
 		if ((listener->tls_certificate == NULL) != (listener->tls_key == NULL))
 			return fail(table, where, "tls needs both \"certificate\" and \"key\"");
 		if (listener->tls_certificate != NULL)
@@ -232,6 +242,81 @@ read_mappings(Table *table, const char *path, struct json_object *value)
 			return fail(table, where, "out of memory");
 	}
 	return true;
+}
+
+/* "10.1.0.0/16", "2001:db8::/32", or one address. */
+static bool
+parse_network(const char *text, Network *network)
+{
+	char		address[64];
+	const char *slash = strchr(text, '/');
+	size_t		n = slash ? (size_t) (slash - text) : strlen(text);
+	unsigned	most = 128;
+	char	   *end;
+
+	if (n >= sizeof(address))
+		return false;
+	memcpy(address, text, n);
+	address[n] = '\0';
+	memset(network->address, 0, sizeof(network->address));
+	if (inet_pton(AF_INET, address, network->address + 12) == 1)
+	{
+		network->address[10] = network->address[11] = 0xFF;
+		most = 32;
+	}
+	else if (inet_pton(AF_INET6, address, network->address) != 1)
+		return false;
+	network->bits = 128;
+	if (slash == NULL)
+		return true;
+	if (slash[1] < '0' || slash[1] > '9')
+		return false;
+	network->bits = (unsigned) strtoul(slash + 1, &end, 10);
+	if (*end != '\0' || network->bits > most)
+		return false;
+	network->bits += 128 - most;
+	return true;
+}
+
+static bool
+read_networks(Table *table, const char *path, struct json_object *value, ListenerConfig *listener)
+{
+	size_t		n;
+
+	if (!json_object_is_type(value, json_type_array))
+		return fail(table, path, "must be a list");
+	n = json_object_array_length(value);
+	free(listener->allow);
+	listener->nallow = 0;
+	listener->allow = calloc(n ? n : 1, sizeof(Network));
+	if (listener->allow == NULL)
+		return fail(table, path, "out of memory");
+	for (size_t i = 0; i < n; i++)
+	{
+		struct json_object *item = json_object_array_get_idx(value, i);
+
+		if (!json_object_is_type(item, json_type_string) ||
+			!parse_network(json_object_get_string(item), &listener->allow[i]))
+			return fail(table, path, "must hold strings such as \"10.1.0.0/16\"");
+		listener->nallow++;
+	}
+	return true;
+}
+
+bool
+config_allows(const ListenerConfig *listener, const unsigned char *address)
+{
+	for (size_t i = 0; i < listener->nallow; i++)
+	{
+		const Network *network = &listener->allow[i];
+		unsigned	bytes = network->bits / 8;
+		unsigned	rest = network->bits % 8;
+
+		if (memcmp(network->address, address, bytes) == 0 &&
+			(rest == 0 || ((network->address[bytes] ^ address[bytes]) >> (8 - rest)) == 0))
+			return true;
+	}
+	return listener->nallow == 0;
 }
 
 static bool
@@ -282,6 +367,8 @@ read_value(Table *table, const Setting *setting, const char *path, struct json_o
 						return true;
 					}
 			return fail(table, path, "must be debug, info, warning or error");
+		case SETTING_NETWORKS:
+			return read_networks(table, path, value, table->target);
 		case SETTING_LISTENERS:
 			return read_listeners(table, path, value);
 		case SETTING_MAPPINGS:
@@ -369,6 +456,7 @@ set_defaults(Table *table)
 			case SETTING_LEVEL:
 				*(int64_t *) at = LOG_LEVEL_INFO;
 				break;
+			case SETTING_NETWORKS:
 			case SETTING_LISTENERS:
 			case SETTING_MAPPINGS:
 				break;
@@ -522,6 +610,7 @@ config_free(Config *config)
 	{
 		free_strings(listener_settings, NLISTENER_SETTINGS, &config->listeners[i]);
 		tls_context_free(config->listeners[i].tls);
+		free(config->listeners[i].allow);
 	}
 	for (size_t i = 0; i < config->nmappings; i++)
 	{
@@ -542,12 +631,32 @@ config_set(Config *config)
 	generation++;
 }
 
+static void
+take_over_networks(const Setting *setting, ListenerConfig *old, ListenerConfig *new)
+{
+	Network    *allow = old->allow;
+	size_t		nallow = old->nallow;
+
+	if (nallow != new->nallow ||
+		(nallow > 0 && memcmp(allow, new->allow, nallow * sizeof(Network)) != 0))
+		log_info("setting_changed", log_str("setting", setting->name));
+	old->allow = new->allow;
+	old->nallow = new->nallow;
+	new->allow = allow;
+	new->nallow = nallow;
+}
+
 /* Does the row differ?  Its value moves over when it may. */
 static void
 take_over(const Setting *setting, char *old, char *new, bool *warned)
 {
 	bool		differs;
 
+	if (setting->type == SETTING_NETWORKS)
+	{
+		take_over_networks(setting, (ListenerConfig *) old, (ListenerConfig *) new);
+		return;
+	}
 	old += setting->offset;
 	new += setting->offset;
 	if (setting->type == SETTING_STRING)

@@ -18,11 +18,21 @@
 struct Adapter;
 struct Mapping;
 
+/* Addresses with the same first bits; IPv4 is mapped into IPv6. */
+typedef struct Network
+{
+	unsigned char address[16];
+	unsigned	bits;			/* of the 128 */
+} Network;
+
 typedef struct ListenerConfig
 {
 	char	   *adapter_name;
 	char	   *address;		/* host:port, [v6]:port */
 	char	   *mapping_name;	/* of peers that name none; NULL: the default */
+	int64_t		source;			/* of adapters whose peers claim an identity; else 0 */
+	Network    *allow;			/* who may connect; none: everybody */
+	size_t		nallow;
 	char	   *tls_certificate;	/* NULL: no TLS */
 	char	   *tls_key;
 	const struct Adapter *adapter;
@@ -96,6 +106,9 @@ extern void config_set(Config *config);
  */
 extern const struct Mapping *config_mapping(const char *name);
 extern unsigned config_generation(void);
+
+/* May this address (IPv6, or IPv4 mapped into it) connect? */
+extern bool config_allows(const ListenerConfig *listener, const unsigned char *address);
 
 /* One line for each setting: --help; headings only: the check of the document. */
 extern void config_print_help(void);

@@ -367,6 +367,11 @@ conn_accept(int fd, const struct sockaddr *address, socklen_t len, const Listene
 	(void) len;
 	stats_inc(STAT_ACCEPTED);
 	set_address(address, bytes, peer, sizeof(peer));
+	if (!config_allows(listener, bytes))
+	{
+		turn_away(fd, adapter, STAT_REFUSED_NETWORK, peer, listener->tls != NULL);
+		return;
+	}
 	if (conn_count() >= (size_t) cf->limit_connections || fd >= descriptors)
 	{
 		turn_away(fd, adapter, STAT_REFUSED_TOTAL, peer, listener->tls != NULL);
@@ -390,6 +395,7 @@ conn_accept(int fd, const struct sockaddr *address, socklen_t len, const Listene
 	conn->fd = fd;
 	conn->listener = listener;
 	conn->adapter = adapter;
+	conn->session.authenticated = adapter->claims;
 	memcpy(conn->address, bytes, sizeof(bytes));
 	memcpy(conn->peer, peer, sizeof(peer));
 	conn->opened_us = conn->active_us = conn->progress_us = clock_us();

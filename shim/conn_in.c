@@ -52,6 +52,43 @@ find_mapping(Conn *conn)
 	return conn->session.mapping != NULL;
 }
 
+/* Its source is known: from now on its frames go to the sink. */
+static bool
+conn_open(Conn *conn, int32_t source_id)
+{
+	conn->owner = sink_owner_new(&conn_owner_ops, conn);
+	if (conn->owner == NULL)
+	{
+		conn_close(conn, STAT_CLOSED_NO_MEMORY, NULL);
+		return false;
+	}
+	conn->source_id = source_id;
+	conn->session.authenticated = true;
+	conn->active_us = clock_us();
+	conn_set_state(conn, CONN_OPEN);
+	log_debug("connection_opened", log_str("peer", conn->peer), log_int("source", source_id));
+	return true;
+}
+
+static void
+set_mapping_name(Conn *conn, const char *name)
+{
+	snprintf(conn->mapping_name, sizeof(conn->mapping_name), "%s", name ? name : "");
+}
+
+/* The first frame of a peer that claims what it is; the listener has its source. */
+static bool
+conn_believe(Conn *conn)
+{
+	set_mapping_name(conn, conn->listener->mapping_name);
+	if (!find_mapping(conn))
+	{
+		conn_finish(conn, STAT_CLOSED_MAPPING, NULL);
+		return false;
+	}
+	return conn_open(conn, (int32_t) conn->listener->source);
+}
+
 void
 conn_welcome(Conn *conn, AuthStatus status, int32_t source_id)
 {
@@ -64,20 +101,8 @@ conn_welcome(Conn *conn, AuthStatus status, int32_t source_id)
 		welcome = WELCOME_NO_MAPPING;
 		reason = STAT_CLOSED_MAPPING;
 	}
-	if (welcome == WELCOME_OK)
-	{
-		conn->owner = sink_owner_new(&conn_owner_ops, conn);
-		if (conn->owner == NULL)
-		{
-			conn_close(conn, STAT_CLOSED_NO_MEMORY, NULL);
-			return;
-		}
-		conn->source_id = source_id;
-		conn->session.authenticated = true;
-		conn->active_us = clock_us();
-		conn_set_state(conn, CONN_OPEN);
-		log_debug("connection_opened", log_str("peer", conn->peer), log_int("source", source_id));
-	}
+	if (welcome == WELCOME_OK && !conn_open(conn, source_id))
+		return;
 	conn->adapter->welcome(&conn->session, welcome, &conn->out);
 	if (welcome == WELCOME_OK)
 		conn_flush(conn);
@@ -102,9 +127,8 @@ conn_hello(Conn *conn)
 {
 	int32_t		source_id;
 	AuthStatus	status;
-	const char *mapping = decoded.mapping[0] ? decoded.mapping : conn->listener->mapping_name;
 
-	snprintf(conn->mapping_name, sizeof(conn->mapping_name), "%s", mapping ? mapping : "");
+	set_mapping_name(conn, decoded.mapping[0] ? decoded.mapping : conn->listener->mapping_name);
 	status = auth_check(decoded.token, strlen(decoded.token), &source_id, on_auth, conn, &conn->auth);
 	OPENSSL_cleanse(decoded.token, sizeof(decoded.token));
 	if (status == AUTH_PENDING)
@@ -182,8 +206,8 @@ conn_take(Conn *conn, const char *data, size_t len)
 
 	while (at < len && (conn->state == CONN_HELLO || conn->state == CONN_OPEN))
 	{
-		size_t		limit = (size_t) (conn->state == CONN_HELLO ? cf->limit_first_frame_bytes
-									  : cf->limit_frame_bytes);
+		bool		proves = conn->state == CONN_HELLO && !conn->adapter->claims;
+		size_t		limit = (size_t) (proves ? cf->limit_first_frame_bytes : cf->limit_frame_bytes);
 		Frame		frame = {data + at, 0, NULL};
 
 		switch (conn->adapter->frame(&conn->session, data + at, len - at, &frame))
@@ -205,6 +229,8 @@ conn_take(Conn *conn, const char *data, size_t len)
 					conn_finish(conn, STAT_CLOSED_FRAME_TOO_LONG, NULL);
 					return at;
 				}
+				if (conn->state == CONN_HELLO && !proves && !conn_believe(conn))
+					return at;
 				/* Never begin a frame that the sink might refuse half-way. */
 				if (conn->state == CONN_OPEN &&
 					sink_room() < ROOM_FIXED + ROOM_FACTOR * frame.length)

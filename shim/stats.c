@@ -23,6 +23,7 @@ static const MetricRow counter_rows[STAT_COUNTERS] = {
 	[STAT_ACCEPT_FAILED] = {"accept_failures_total", NULL, NULL, "Failures of accept(), each of which paused listening"},
 	[STAT_REFUSED_TOTAL] = {"connections_refused_total", "reason", "connections", "Connections turned away at a limit"},
 	[STAT_REFUSED_ADDRESS] = {"connections_refused_total", "reason", "connections_per_address", NULL},
+	[STAT_REFUSED_NETWORK] = {"connections_refused_total", "reason", "not_allowed", NULL},
 	[STAT_BYTES_IN] = {"received_bytes_total", NULL, NULL, "Bytes read from peers, after TLS"},
 	[STAT_BYTES_OUT] = {"sent_bytes_total", NULL, NULL, "Bytes written to peers, before TLS"},
 	[STAT_FRAMES] = {"frames_total", NULL, NULL, "Whole frames read"},

@@ -18,6 +18,7 @@ typedef enum StatCounter
 	STAT_ACCEPT_FAILED,			/* accept() failed, listening was paused */
 	STAT_REFUSED_TOTAL,			/* turned away: too many connections */
 	STAT_REFUSED_ADDRESS,		/* turned away: too many of this address */
+	STAT_REFUSED_NETWORK,		/* turned away: not an address that may connect */
 	STAT_BYTES_IN,
 	STAT_BYTES_OUT,
 	STAT_FRAMES,				/* whole frames, lines for json */

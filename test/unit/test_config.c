@@ -2,6 +2,7 @@
  * test_config.c
  *	  The configuration: what is taken, what is refused and with which words.
  */
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -110,11 +111,50 @@ test_refused(void)
 			"listeners[0]: certificate \"/none\": No such file or directory", "a certificate that is not there");
 	refused("{\"listeners\": [{\"adapter\": \"json\", \"address\": \":1\", \"mapping\": \"acme\"}]}",
 			"listeners[0].mapping: no mapping has that name", "a listener's mapping that is not there");
+	refused("{\"listeners\": [{\"adapter\": \"json\", \"address\": \":1\", \"source\": 7}]}",
+			"listeners[0]: \"source\" is for adapters whose peers prove no identity", "a source for peers with tokens");
+	refused("{\"listeners\": [{\"adapter\": \"json\", \"address\": \":1\", \"allow\": \"10.0.0.0/8\"}]}",
+			"listeners[0].allow: must be a list", "a range that is no list");
+	refused("{\"listeners\": [{\"adapter\": \"json\", \"address\": \":1\", \"allow\": [\"10.0.0.0/33\"]}]}",
+			"listeners[0].allow: must hold strings such as \"10.1.0.0/16\"", "a range that is none");
 	refused("{" LISTENERS ", \"mappings\": []}", "mappings: must be an object", "mappings as a list");
 	refused("{" LISTENERS ", \"mappings\": {\"default\": {}}}",
 			"mappings.default: not a name for a mapping", "the default mapping is not to be changed");
 	refused("{" LISTENERS ", \"queue\": {\"high_bytes\": 1048576, \"low_bytes\": 1048576}}",
 			"queue.low_bytes: must be less than queue.high_bytes", "marks the wrong way round");
+}
+
+/* address in text, IPv4 mapped into IPv6 */
+static bool
+allows(const ListenerConfig *listener, const char *text)
+{
+	unsigned char address[16] = {0};
+
+	if (inet_pton(AF_INET, text, address + 12) == 1)
+		address[10] = address[11] = 0xFF;
+	else if (inet_pton(AF_INET6, text, address) != 1)
+		return false;
+	return config_allows(listener, address);
+}
+
+static void
+test_networks(void)
+{
+	Config	   *config = parse("{\"listeners\": [{\"adapter\": \"json\", \"address\": \":1\","
+							   "\"allow\": [\"10.1.0.0/16\", \"192.0.2.7\", \"2001:db8::/33\", \"172.16.0.0/12\"]}]}");
+	const ListenerConfig *listener;
+
+	ok(config != NULL, "address ranges");
+	if (config == NULL)
+		return;
+	listener = &config->listeners[0];
+	ok(allows(listener, "10.1.0.0") && allows(listener, "10.1.255.255"), "inside of a range");
+	ok(!allows(listener, "10.0.255.255") && !allows(listener, "10.2.0.0"), "outside");
+	ok(allows(listener, "192.0.2.7") && !allows(listener, "192.0.2.6"), "one address");
+	ok(allows(listener, "172.31.0.1") && !allows(listener, "172.32.0.1"), "a range that ends within a byte");
+	ok(allows(listener, "2001:db8:7fff::1") && !allows(listener, "2001:db8:8000::1"), "the same of IPv6");
+	ok(!allows(listener, "::1"), "nobody else");
+	config_free(config);
 }
 
 static void
@@ -150,6 +190,7 @@ main(void)
 	log_configure(LOG_LEVEL_FATAL, 0);
 	test_taken();
 	test_refused();
+	test_networks();
 	test_reload();
 	buf_trim();
 	return tap_done();

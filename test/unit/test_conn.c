@@ -170,6 +170,8 @@ auth_cancel(AuthRequest *request)
 
 static Config *config;
 
+static const ListenerConfig *listener;
+
 static int
 peer_open_from(const char *address)
 {
@@ -181,7 +183,7 @@ peer_open_from(const char *address)
 	fcntl(pair[0], F_SETFL, O_NONBLOCK);
 	fcntl(pair[1], F_SETFL, O_NONBLOCK);
 	inet_pton(AF_INET, address, &in.sin_addr);
-	conn_accept(pair[0], (struct sockaddr *) &in, sizeof(in), &cf->listeners[0]);
+	conn_accept(pair[0], (struct sockaddr *) &in, sizeof(in), listener);
 	return pair[1];
 }
 
@@ -624,6 +626,118 @@ test_input_memory(void)
 	is_int((int) stats_gauges[GAUGE_INPUT_BYTES], 0, "and all memory is back");
 }
 
+/*
+ * A tracker's protocol: "L" and a digit is a login, answered at once; "H" a
+ * heartbeat, too; "R" a report, "D" two of them in a frame, "?" noise, "!" the end.
+ */
+static FrameStatus
+tracker_frame(Session *session, const char *data, size_t len, Frame *out)
+{
+	if (!session->authenticated)
+		return FRAME_BAD;
+	out->length = data[0] == 'L' ? 2 : 1;
+	out->reason = "not ours";
+	return data[0] == '!' ? FRAME_BAD : data[0] == '?' ? FRAME_SKIP :
+		len < out->length ? FRAME_MORE : FRAME_READY;
+}
+
+static DecodeStatus
+tracker_decode(Session *session, const Frame *frame, Decoded *out)
+{
+	switch (frame->data[0])
+	{
+		case 'L':
+			session->device[0] = frame->data[1];
+			return buf_add(out->reply, "+", 1) ? DECODE_REPLY : DECODE_BAD;
+		case 'H':
+			return buf_add(out->reply, "h", 1) ? DECODE_REPLY : DECODE_BAD;
+		case 'D':
+			out->emit(out->emit_arg, out->record);
+			/* FALLTHROUGH */
+		case 'R':
+			out->emit(out->emit_arg, out->record);
+			/* FALLTHROUGH */
+		case 'E':
+			out->tag = (uint32_t) frame->data[0];
+			return DECODE_OK;
+	}
+	out->reason = "unknown";
+	return DECODE_BAD;
+}
+
+static void
+tracker_ack(Session *session, const Ack *ack, Buf *out)
+{
+	for (uint64_t seq = ack->from; seq <= ack->upto; seq++)
+		if (!buf_printf(out, "%s%c%d", session->device, (char) ack->frames[seq - ack->from].tag,
+						ack->frames[seq - ack->from].records))
+			return;
+}
+
+static void
+test_claiming(void)
+{
+	static const Adapter tracker = {
+		.name = "tracker",.claims = true,.frame = tracker_frame,.decode = tracker_decode,.ack = tracker_ack
+	};
+	ListenerConfig trackers = {.adapter = &tracker,.source = 7};
+	uint64_t	skipped = stats_counters[STAT_FRAMES_SKIPPED];
+	int			fd;
+
+	listener = &trackers;
+	fd = peer_open();
+	peer_send(fd, "L");
+	is_str(peer_read(fd), "", "half a login");
+	peer_send(fd, "5");
+	is_str(peer_read(fd), "+", "a login is answered at once");
+	peer_send(fd, "RHD??R");
+	is_str(peer_read(fd), "h", "so is a heartbeat, reports are not");
+	is_int(nrows, 4, "there are four of them");
+	is_int(stats_counters[STAT_FRAMES_SKIPPED], skipped + 2, "noise is counted");
+	decide(3, SINK_ACCEPTED, "", "");
+	decide(1, SINK_ACCEPTED, "", "");
+	decide(0, SINK_ACCEPTED, "", "");
+	settle(0);
+	is_str(peer_read(fd), "5R1", "a frame of two waits for both");
+	decide(2, SINK_REPEATED, "", "");
+	settle(2);
+	is_str(peer_read(fd), "5D25R1", "then each frame has its answer");
+	nrows = 0;
+	peer_send(fd, "E");
+	is_str(peer_read(fd), "5E0", "a frame without records needs no commit");
+	peer_send(fd, "RE");
+	is_str(peer_read(fd), "", "but keeps its place");
+	commit_all();
+	is_str(peer_read(fd), "5R15E0", "behind one that does");
+	peer_send(fd, "!");
+	is_str(peer_read(fd), "$", "what cannot be followed is closed");
+	peer_close(fd);
+	listener = &cf->listeners[0];
+	all_gone("and gone");
+}
+
+static void
+test_networks(void)
+{
+	ListenerConfig some = cf->listeners[0];
+	Network		office = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 10, 1}, 96 + 16};
+	int			fd;
+
+	some.allow = &office;
+	some.nallow = 1;
+	listener = &some;
+	fd = peer_open_from("10.1.200.9");
+	peer_send(fd, "{\"auth\":\"good\"}\n");
+	is_str(peer_read(fd), "{\"auth\":\"ok\"}\n", "an address that may connect");
+	peer_close(fd);
+	fd = peer_open_from("10.2.0.1");
+	is_str(peer_read(fd), "$", "one that may not");
+	is_int(stats_counters[STAT_REFUSED_NETWORK], 1, "is counted");
+	peer_close(fd);
+	listener = &cf->listeners[0];
+	all_gone("both gone");
+}
+
 static void
 test_drain(void)
 {
@@ -658,6 +772,7 @@ main(void)
 		return 1;
 	}
 	config_set(config);
+	listener = &cf->listeners[0];
 	base = event_base_new();
 	ok(conn_start(base), "connections can begin");
 	config->limit_idle_seconds = 3600;
@@ -675,6 +790,8 @@ main(void)
 	test_many();
 	test_idle_memory();
 	test_input_memory();
+	test_claiming();
+	test_networks();
 	test_drain();
 	conn_stop();
 	event_base_free(base);
