@@ -210,7 +210,7 @@ vehicle_init(Vehicle *v, uint64_t seed, int number, int64_t time_us)
 	if (number % LOW_START_EVERY == 3)
 	{
 		v->electric = true;
-		v->energy_percent = rng_between(&v->rng, 15.02, 15.15);
+		v->energy_percent = rng_between(&v->rng, 15.01, 15.06);
 	}
 	v->ambient_temp_c = rng_between(&v->rng, 16, 22);
 	v->battery_temp_c = v->ambient_temp_c + rng_between(&v->rng, 2, 12);

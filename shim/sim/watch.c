@@ -17,6 +17,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -238,6 +239,8 @@ show_status(Watch *w, int64_t now_us)
 {
 	double		seconds = (double) (now_us - w->status_at_us) / US_PER_S;
 	char		clock[9];
+	char		line[256];
+	struct winsize window;
 	time_t		t = time(NULL);
 	PGresult   *r;
 
@@ -245,14 +248,19 @@ show_status(Watch *w, int64_t now_us)
 	r = PQexec(w->figures, "SELECT count(*) FROM fleet.vehicle_state WHERE event_time IS NOT NULL");
 	strftime(clock, sizeof(clock), "%H:%M:%S", localtime(&t));
 	clear_status(w);
-	printf("%s  %.0f events/s  %s vehicles  %llu events  %llu rejected  %llu alerts (%llu cleared)  latency p50 %.0f ms p99 %.0f ms",
+	snprintf(line, sizeof(line),
+			 "%s  %.0f events/s  %s vehicles  %llu alerts (%llu cleared)  latency p50 %.0f p99 %.0f ms  %llu events  %llu rejected",
 		   clock, (double) (w->events - w->events_shown) / seconds,
 		   PQresultStatus(r) == PGRES_TUPLES_OK ? PQgetvalue(r, 0, 0) : "?",
-		   (unsigned long long) w->events, (unsigned long long) w->events_rejected,
 		   (unsigned long long) w->raised, (unsigned long long) w->cleared,
 		   (double) histogram_percentile(&w->latency, 50) / US_PER_MS,
-		   (double) histogram_percentile(&w->latency, 99) / US_PER_MS);
+		   (double) histogram_percentile(&w->latency, 99) / US_PER_MS,
+		   (unsigned long long) w->events, (unsigned long long) w->events_rejected);
 	PQclear(r);
+	/* A line that wraps could not be overwritten. */
+	if (w->on_terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 1 && window.ws_col <= sizeof(line))
+		line[window.ws_col - 1] = '\0';
+	fputs(line, stdout);
 	if (!w->on_terminal)
 		putchar('\n');
 	fflush(stdout);
