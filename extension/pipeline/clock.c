@@ -125,13 +125,20 @@ tick(PG_FUNCTION_ARGS)
 	OwnerGuard	guard;
 	SPITupleTable *due;
 	uint64		ndue;
+	Oid			vehicle_state;
 
 	SPI_connect();
 	MemoryContextSwitchTo(context);
 	owner_begin(&guard);
-	/* one at a time; the lock's name is the object it guards */
-	if (!ConditionalLockDatabaseObject(RelationRelationId, fleet_relation_oid("vehicle_state"),
-									   1, ExclusiveLock))
+
+	/*
+	 * The table first, as every pipeline does, but without waiting: a statement
+	 * in pieces keeps us out, and would wait for the states that we lock.
+	 * Then one tick at a time; that lock's name is the object it guards.
+	 */
+	vehicle_state = fleet_relation_oid("vehicle_state");
+	if (!ConditionalLockRelationOid(vehicle_state, RowExclusiveLock) ||
+		!ConditionalLockDatabaseObject(RelationRelationId, vehicle_state, 1, ExclusiveLock))
 	{
 		owner_end(&guard);
 		SPI_finish();
