@@ -76,6 +76,7 @@ enum
 
 static SPIPlanPtr insert_plan = NULL;
 static SPIPlanPtr clear_plan = NULL;
+static Oid	insert_plan_geopoints;	/* the array type it was prepared for */
 
 static const char *const insert_query =
 	"INSERT INTO fleet.alert (alert_id, tenant_id, vehicle_id, kind, rule_id, geofence_id, name,"
@@ -193,6 +194,12 @@ insert_rows(AlertRow *rows, int nrows, int64 batch_id)
 			values[INS_CLEARED_EVENT_TIME][i] = TimestampTzGetDatum(rows[i].clear->event_time);
 	}
 
+	/* the extension may have been dropped and created anew */
+	if (insert_plan != NULL && insert_plan_geopoints != geopoint_array)
+	{
+		SPI_freeplan(insert_plan);
+		insert_plan = NULL;
+	}
 	if (insert_plan == NULL)
 	{
 		Oid			argtypes[INS_PARAMS];
@@ -201,6 +208,7 @@ insert_rows(AlertRow *rows, int nrows, int64 batch_id)
 			argtypes[c] = c == INS_LOCATION ? geopoint_array : get_array_type(element[c]);
 		argtypes[INS_BATCH_ID] = INT8OID;
 		insert_plan = prepare(insert_query, INS_PARAMS, argtypes);
+		insert_plan_geopoints = geopoint_array;
 	}
 	memset(argnulls, ' ', sizeof(argnulls));
 	for (int c = 0; c < INS_BATCH_ID; c++)

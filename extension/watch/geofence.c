@@ -888,6 +888,7 @@ static void
 write_visits(List *visits, bool began_here)
 {
 	static SPIPlanPtr plans[2] = {NULL, NULL};
+	static Oid	planned_geopoint[2];
 	int			nparams = began_here ? INSERT_PARAMS : UPDATE_PARAMS;
 	Oid			geopoint = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
 										   CStringGetDatum("geopoint"),
@@ -943,6 +944,12 @@ write_visits(List *visits, bool began_here)
 	}
 
 	SPI_connect();
+	/* the extension may have been dropped and created anew */
+	if (plans[began_here] != NULL && planned_geopoint[began_here] != geopoint)
+	{
+		SPI_freeplan(plans[began_here]);
+		plans[began_here] = NULL;
+	}
 	if (plans[began_here] == NULL)
 	{
 		Oid			types[INSERT_PARAMS];
@@ -956,6 +963,7 @@ write_visits(List *visits, bool began_here)
 		if (plan == NULL || SPI_keepplan(plan) != 0)
 			elog(ERROR, "could not prepare the writing of visits");
 		plans[began_here] = plan;
+		planned_geopoint[began_here] = geopoint;
 	}
 	if (SPI_execute_plan(plans[began_here], params, NULL, false, 0) < 0)
 		elog(ERROR, "could not write visits");
