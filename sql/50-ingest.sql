@@ -51,7 +51,11 @@ CREATE FUNCTION fleet.create_partition(at timestamptz) RETURNS boolean
     AS $$
 DECLARE
     day timestamptz := date_trunc('day', at);
-    partition_name text := 'event_' || to_char(day, 'YYYYMMDD');
+    next_day timestamptz := day + interval '1 day';
+    day_name text := 'event_' || to_char(day, 'YYYYMMDD');
+    partition_name text := day_name;
+    other record;
+    tries integer := 1;
 BEGIN
     IF NOT isfinite(at) OR at < '0001-01-01' OR at >= '10000-01-01' THEN
         RAISE EXCEPTION 'no partition can be made for %', at
@@ -64,13 +68,32 @@ BEGIN
     IF fleet.has_partition(at) THEN
         RETURN false;
     END IF;
+    -- A partition of other bounds may reach into the day: take what it leaves.
+    FOR other IN
+        SELECT substring(b.bounds FROM 'FROM \(''([^'']+)''\)')::timestamptz AS from_time,
+               substring(b.bounds FROM 'TO \(''([^'']+)''\)')::timestamptz AS to_time
+          FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+         CROSS JOIN LATERAL pg_get_expr(c.relpartbound, c.oid) AS b (bounds)
+         WHERE i.inhparent = 'fleet.event'::regclass
+    LOOP
+        IF other.to_time <= at THEN
+            day := greatest(day, other.to_time);
+        ELSIF other.from_time > at THEN
+            next_day := least(next_day, other.from_time);
+        END IF;
+    END LOOP;
+    -- One that was detached to be kept elsewhere still has the name.
+    WHILE to_regclass(format('fleet.%I', partition_name)) IS NOT NULL LOOP
+        tries := tries + 1;
+        partition_name := day_name || '_' || tries;
+    END LOOP;
     EXECUTE format('CREATE TABLE fleet.%I (LIKE fleet.event INCLUDING DEFAULTS INCLUDING STORAGE INCLUDING COMMENTS, '
                    'PRIMARY KEY (vehicle_id, event_time, digest)) '
                    'WITH (autovacuum_vacuum_insert_scale_factor = 0.2)', partition_name);
     EXECUTE format('ALTER TABLE fleet.%I OWNER TO %s', partition_name,
                    (SELECT relowner::regrole FROM pg_class WHERE oid = 'fleet.event'::regclass));
     EXECUTE format('ALTER TABLE fleet.event ATTACH PARTITION fleet.%I FOR VALUES FROM (%L) TO (%L)',
-                   partition_name, day, day + interval '1 day');
+                   partition_name, day, next_day);
     RETURN true;
 END
 $$;
