@@ -24,6 +24,11 @@
 #include "types/dictionary.h"
 #include "types/vin.h"
 
+/* A device's identity of more bytes is nonsense, and no key of an index. */
+#define DEVICE_MAX 1024
+/* Years beyond these have no partition of history. */
+#define FIRST_YEAR_US INT64CONST(-63082281600000000)	/* 0001-01-01 */
+#define AFTER_LAST_YEAR_US INT64CONST(252455616000000000)	/* 10000-01-01 */
 /* Closer than this to 0,0 in both directions, degrees: a receiver without a fix. */
 #define NULL_ISLAND_DEG 1e-5
 
@@ -272,9 +277,9 @@ check_time(const Contract *contract, Report *report, TimestampTz now)
 		report_reject(report, DEFECT_MISSING_FIELD, "event_time", NULL);
 		return true;
 	}
-	if (TIMESTAMP_IS_NOEND(report->event_time))
+	if (report->event_time >= AFTER_LAST_YEAR_US)	/* infinity, too */
 		code = DEFECT_TIME_IN_FUTURE;
-	else if (TIMESTAMP_IS_NOBEGIN(report->event_time))
+	else if (report->event_time < FIRST_YEAR_US)
 		code = DEFECT_TIME_TOO_OLD;
 	else if (report->event_time > now && report->event_time - now > contract->max_ahead_us)
 		code = DEFECT_TIME_IN_FUTURE;
@@ -333,7 +338,7 @@ check_columns(const Contract *contract, Report *report)
 			report_reject(report, DEFECT_MISSING_FIELD, column_names[i], NULL);
 			return true;
 		}
-		if (values[i] < contract->column_range[i].min || values[i] > contract->column_range[i].max)
+		if (isinf(values[i]) || values[i] < contract->column_range[i].min || values[i] > contract->column_range[i].max)
 		{
 			report_reject(report, DEFECT_OUT_OF_RANGE, column_names[i], single_text(values[i]));
 			return true;
@@ -431,6 +436,11 @@ contract_check(const Contract *contract, Report *report, TimestampTz now)
 	if (report->device == NULL || report->device[0] == '\0')
 	{
 		report_reject(report, DEFECT_MISSING_FIELD, "device", NULL);
+		return;
+	}
+	if (strlen(report->device) > DEVICE_MAX)
+	{
+		report_reject(report, DEFECT_MALFORMED, "device", report->device);
 		return;
 	}
 	if (vin_looks_valid(report->device, strlen(report->device)))

@@ -145,7 +145,7 @@ write_row(TableWriter *writer, const Report *r, int64 batch_id)
 	values[COL_RAW] = PointerGetDatum(r->raw);
 	nulls[COL_REPLAYED_AT] = true;
 	values[COL_REPLAYED_AT] = (Datum) 0;
-	values[COL_XACT_ID] = FullTransactionIdGetDatum(GetCurrentFullTransactionId());
+	values[COL_XACT_ID] = FullTransactionIdGetDatum(GetTopFullTransactionId());
 	writer_add(writer, values, nulls);
 }
 
