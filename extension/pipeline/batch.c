@@ -117,6 +117,8 @@ batch_xact_callback(XactEvent event, void *arg)
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PARALLEL_COMMIT:
+			last_batch_commit_sub(1);	/* no later rollback concerns it */
+			break;
 		case XACT_EVENT_PREPARE:
 			break;
 		default:

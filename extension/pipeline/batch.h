@@ -19,10 +19,14 @@ typedef struct BatchOutcome
 	int64		rejected;
 } BatchOutcome;
 
+/* What fleet.last_batch() returns; last_batch.c */
+typedef struct LastBatch LastBatch;
+
 typedef struct Batch
 {
 	struct Batch *outer;		/* the statement around this one, or NULL */
 	int			level;			/* transaction nesting level it began at */
+	Oid			view;			/* whose rows it collects; InvalidOid: it is no trigger's */
 	MemoryContext context;		/* holds the batch and all it refers to */
 	MemoryContext piece;		/* holds the reports; reset after each piece */
 	bool		running;		/* in the pipeline now */
@@ -34,6 +38,7 @@ typedef struct Batch
 
 	TimestampTz now;			/* when the statement began */
 	BatchOutcome outcome;
+	LastBatch  *notes;			/* what the outcome does not say */
 	int32		source_id;		/* the common one; 0 when there are several */
 	bool		source_seen;
 	TimestampTz first_event_time;	/* of accepted reports; valid if any */

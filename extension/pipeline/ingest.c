@@ -58,8 +58,9 @@ check_trigger(FunctionCallInfo fcinfo, const char *name, bool right_event)
 Datum
 ingest_begin(PG_FUNCTION_ARGS)
 {
-	(void) check_trigger(fcinfo, "ingest_begin", FIRED(fcinfo, BEFORE, STATEMENT));
-	(void) batch_begin();
+	TriggerData *trigdata = check_trigger(fcinfo, "ingest_begin", FIRED(fcinfo, BEFORE, STATEMENT));
+
+	batch_begin()->view = RelationGetRelid(trigdata->tg_relation);
 	PG_RETURN_POINTER(NULL);
 }
 
@@ -119,12 +120,13 @@ ingest_row(PG_FUNCTION_ARGS)
 	Batch	   *batch = batch_current();
 	MemoryContext old;
 
-	if (!FIRED(fcinfo, INSTEAD, ROW) || batch == NULL)
+	/* the view was checked when the statement began; it must be this one's row */
+	if (!FIRED(fcinfo, INSTEAD, ROW) || batch == NULL ||
+		batch->view != RelationGetRelid(trigdata->tg_relation))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" serves inserts into the view fleet.ingest only",
 						"ingest_row")));
-	/* the view was checked when the statement began; a row must be like it */
 	if (trigdata->tg_trigslot->tts_tupleDescriptor->natts != INGEST_COLUMNS)
 		elog(ERROR, "row of fleet.ingest has %d columns",
 			 trigdata->tg_trigslot->tts_tupleDescriptor->natts);

@@ -3,7 +3,8 @@
  *	  fleet.last_batch(): what became of the reports just sent in this session.
  *
  * Kept in session memory, replaced by the next statement, void when the
- * transaction or savepoint that sent them is rolled back.
+ * transaction or savepoint that sent them is rolled back.  While a statement
+ * runs its notes are its batch's own, since another one may run within it.
  */
 #include "postgres.h"
 
@@ -29,9 +30,9 @@ typedef struct Refusal
 	const char *field;			/* or NULL */
 } Refusal;
 
-typedef struct LastBatch
+struct LastBatch
 {
-	bool		valid;
+	MemoryContext context;		/* holds it; the batch's until the statement ends */
 	int			level;			/* nesting level of its transaction */
 	BatchOutcome outcome;
 	Refusal    *refusals;
@@ -40,46 +41,48 @@ typedef struct LastBatch
 	int64	   *repeats;		/* ordinals */
 	int64		nrepeats;
 	int64		repeat_capacity;
-} LastBatch;
+};
 
-static MemoryContext last_context = NULL;	/* child of TopMemoryContext */
-static LastBatch last;
+static LastBatch *last = NULL;	/* in a child of TopMemoryContext; NULL: none, or void */
 
 PG_FUNCTION_INFO_V1(last_batch);
 
 static void
 last_reset(void)
 {
-	memset(&last, 0, sizeof(last));
-	if (last_context != NULL)
-		MemoryContextReset(last_context);
+	if (last != NULL)
+		MemoryContextDelete(last->context);
+	last = NULL;
 }
 
 void
 last_batch_begin(Batch *batch)
 {
-	if (last_context == NULL)
-		last_context = AllocSetContextCreate(TopMemoryContext, "fleet last batch",
-											 ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(batch->context, "fleet last batch",
+												  ALLOCSET_DEFAULT_SIZES);
+
 	last_reset();
-	last.level = batch->level;
+	batch->notes = MemoryContextAllocZero(context, sizeof(LastBatch));
+	batch->notes->context = context;
 }
 
 /* Room for one more element of `size` bytes; arrays may pass 1 GB. */
 static void *
-grow(void *array, int64 used, int64 *capacity, Size size)
+grow(MemoryContext context, void *array, int64 used, int64 *capacity, Size size)
 {
 	if (used < *capacity)
 		return array;
 	*capacity = Max(16, *capacity * 2);
 	return array == NULL
-		? MemoryContextAllocHuge(last_context, *capacity * size)
+		? MemoryContextAllocHuge(context, *capacity * size)
 		: repalloc_huge(array, *capacity * size);
 }
 
 void
 last_batch_note(Batch *batch)
 {
+	LastBatch  *notes = batch->notes;
+
 	for (int64 i = 0; i < batch->nreports; i++)
 	{
 		const Report *r = batch->reports[i];
@@ -88,18 +91,19 @@ last_batch_note(Batch *batch)
 		{
 			Refusal    *refusal;
 
-			last.refusals = grow(last.refusals, last.nrefusals, &last.refusal_capacity,
-								 sizeof(Refusal));
-			refusal = &last.refusals[last.nrefusals++];
+			notes->refusals = grow(notes->context, notes->refusals, notes->nrefusals,
+								   &notes->refusal_capacity, sizeof(Refusal));
+			refusal = &notes->refusals[notes->nrefusals++];
 			refusal->ordinal = r->ordinal;
 			refusal->code = r->defect_code;
 			refusal->field = r->defect_field
-				? MemoryContextStrdup(last_context, r->defect_field) : NULL;
+				? MemoryContextStrdup(notes->context, r->defect_field) : NULL;
 		}
 		else if (r->verdict == VERDICT_REPEATED)
 		{
-			last.repeats = grow(last.repeats, last.nrepeats, &last.repeat_capacity, sizeof(int64));
-			last.repeats[last.nrepeats++] = r->ordinal;
+			notes->repeats = grow(notes->context, notes->repeats, notes->nrepeats,
+								  &notes->repeat_capacity, sizeof(int64));
+			notes->repeats[notes->nrepeats++] = r->ordinal;
 		}
 	}
 }
@@ -125,19 +129,26 @@ compare_ordinal(const void *a, const void *b)
 void
 last_batch_end(Batch *batch)
 {
-	if (last.nrefusals > 1)
-		qsort(last.refusals, last.nrefusals, sizeof(Refusal), compare_refusal);
-	if (last.nrepeats > 1)
-		qsort(last.repeats, last.nrepeats, sizeof(int64), compare_ordinal);
-	last.outcome = batch->outcome;
-	last.level = batch->level;
-	last.valid = true;
+	LastBatch  *notes = batch->notes;
+
+	if (notes->nrefusals > 1)
+		qsort(notes->refusals, notes->nrefusals, sizeof(Refusal), compare_refusal);
+	if (notes->nrepeats > 1)
+		qsort(notes->repeats, notes->nrepeats, sizeof(int64), compare_ordinal);
+	notes->outcome = batch->outcome;
+	notes->level = batch->level;
+
+	/* of a statement within this one nobody asks any more */
+	last_reset();
+	MemoryContextSetParent(notes->context, TopMemoryContext);
+	batch->notes = NULL;
+	last = notes;
 }
 
 void
 last_batch_abort(int level)
 {
-	if (last.level >= level)
+	if (last != NULL && last->level >= level)
 		last_reset();
 }
 
@@ -145,8 +156,8 @@ void
 last_batch_commit_sub(int level)
 {
 	/* from now on it stands and falls with the transaction around it */
-	if (last.level >= level)
-		last.level = level - 1;
+	if (last != NULL && last->level >= level)
+		last->level = level - 1;
 }
 
 static Datum
@@ -156,9 +167,9 @@ refusals_jsonb(void)
 
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '[');
-	for (int64 i = 0; i < last.nrefusals; i++)
+	for (int64 i = 0; i < last->nrefusals; i++)
 	{
-		const Refusal *r = &last.refusals[i];
+		const Refusal *r = &last->refusals[i];
 
 		CHECK_FOR_INTERRUPTS();
 		appendStringInfo(&json, "%s{\"ordinal\":" INT64_FORMAT ",\"code\":\"%s\",\"field\":",
@@ -176,11 +187,11 @@ refusals_jsonb(void)
 static Datum
 repeats_array(void)
 {
-	Datum	   *elems = palloc(Max(last.nrepeats, 1) * sizeof(Datum));
+	Datum	   *elems = palloc(Max(last->nrepeats, 1) * sizeof(Datum));
 
-	for (int64 i = 0; i < last.nrepeats; i++)
-		elems[i] = Int64GetDatum(last.repeats[i]);
-	return PointerGetDatum(construct_array(elems, last.nrepeats, INT8OID, 8, true,
+	for (int64 i = 0; i < last->nrepeats; i++)
+		elems[i] = Int64GetDatum(last->repeats[i]);
+	return PointerGetDatum(construct_array(elems, last->nrepeats, INT8OID, 8, true,
 										   TYPALIGN_DOUBLE));
 }
 
@@ -193,15 +204,15 @@ last_batch_tuple(FunctionCallInfo fcinfo)
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	if (!last.valid)
+	if (last == NULL)
 		return (Datum) 0;
-	values[0] = Int64GetDatum(last.outcome.batch_id);
-	nulls[0] = last.outcome.batch_id == 0;
-	values[1] = Int64GetDatum(last.outcome.received);
-	values[2] = Int64GetDatum(last.outcome.accepted);
-	values[3] = Int64GetDatum(last.outcome.repeated);
-	values[4] = Int64GetDatum(last.outcome.late);
-	values[5] = Int64GetDatum(last.outcome.rejected);
+	values[0] = Int64GetDatum(last->outcome.batch_id);
+	nulls[0] = last->outcome.batch_id == 0;
+	values[1] = Int64GetDatum(last->outcome.received);
+	values[2] = Int64GetDatum(last->outcome.accepted);
+	values[3] = Int64GetDatum(last->outcome.repeated);
+	values[4] = Int64GetDatum(last->outcome.late);
+	values[5] = Int64GetDatum(last->outcome.rejected);
 	values[6] = refusals_jsonb();
 	values[7] = repeats_array();
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
