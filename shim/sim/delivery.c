@@ -119,7 +119,7 @@ delivery_open(const DeliveryOptions *o)
 	return d;
 }
 
-void
+bool
 delivery_send(Delivery *d, unsigned lane_key, const char *device, int64_t time_us,
 			  uint64_t content, const char *line, size_t len)
 {
@@ -129,9 +129,10 @@ delivery_send(Delivery *d, unsigned lane_key, const char *device, int64_t time_u
 	while (!client_has_room(d->client, lane) && !stop_requested)
 		client_turn(d->client, 100);
 	if (stop_requested)
-		return;
+		return false;
 	id = ledger_sent(d->ledger, device, time_us, content, line, len);
 	client_send(d->client, lane, id, line, len);
+	return true;
 }
 
 void

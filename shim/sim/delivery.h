@@ -52,8 +52,8 @@ typedef struct Delivery
 } Delivery;
 
 extern Delivery *delivery_open(const DeliveryOptions *o);
-/* Queues a line; serves the connections while there is no room. */
-extern void delivery_send(Delivery *d, unsigned lane_key, const char *device, int64_t time_us,
+/* Queues a line; serves the connections while there is no room.  False: stopped, nothing queued. */
+extern bool delivery_send(Delivery *d, unsigned lane_key, const char *device, int64_t time_us,
 						  uint64_t content, const char *line, size_t len);
 /* Serves the connections until that moment of the monotonic clock. */
 extern void delivery_serve_until(Delivery *d, int64_t until_us);

@@ -307,20 +307,22 @@ send_rows(Tracks *t, const ReplayOptions *r, Delivery *delivery)
 		result = tracks_message(t, row, &m);
 		if (result == TRACK_UNREADABLE)
 		{
-			unreadable++;
+			message_clear(&m);
 			add_row_bytes(&line, t->text.data + row->begin, row->len);
-			delivery_send(delivery, 0, NULL, MESSAGE_NO_TIME, 0, line.data, line.len);
-			continue;
 		}
-		if (m.time_us != MESSAGE_NO_TIME)
-			m.time_us = (m.time_us + offset_us) / US_PER_MS * US_PER_MS;
-		if (result == TRACK_GOOD)
-			content = message_fingerprint(&m);
 		else
-			bad++;
-		encode_flat(&line, &m);
-		delivery_send(delivery, (unsigned) hash_bytes(HASH_START, m.device, strlen(m.device)),
-					  m.device, m.time_us, content, line.data, line.len);
+		{
+			if (m.time_us != MESSAGE_NO_TIME)
+				m.time_us = (m.time_us + offset_us) / US_PER_MS * US_PER_MS;
+			if (result == TRACK_GOOD)
+				content = message_fingerprint(&m);
+			encode_flat(&line, &m);
+		}
+		if (!delivery_send(delivery, (unsigned) hash_bytes(HASH_START, m.device, strlen(m.device)),
+						   m.device, m.time_us, content, line.data, line.len))
+			break;
+		unreadable += result == TRACK_UNREADABLE;
+		bad += result == TRACK_BAD_FIELD;
 	}
 	buffer_free(&line);
 	if (!r->quiet)
