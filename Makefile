@@ -6,6 +6,7 @@
 #   make check      every test
 #   make bench      the figures of docs/benchmarks.md
 #   make fuzz       the fuzzers, bounded in time
+
 # These begin on a machine where nothing may be installed yet, PGXS included,
 # so they work through sub-makes.
 BARE = check demo install-deps
@@ -17,9 +18,11 @@ install-deps:
 	@tools/install-deps
 check: install-deps
 	+@MAKE='$(MAKE)' test/check
+
 # It installs and builds for itself; NAME=VALUE settings reach it by environment.
 demo:
 	+@MAKE='$(MAKE)' tools/demo
+
 $(OTHERS):
 	$(MAKE) $@
 else
