@@ -35,6 +35,7 @@ typedef struct Session
 	const struct Mapping *mapping;	/* for documents; set by the core */
 	char		device[DEVICE_MAX + 1]; /* identity that a login gave, or "" */
 	bool		authenticated;	/* its source is known */
+	bool		datagram;		/* data is a whole datagram: nothing will follow it */
 	int64_t		now_us;			/* Unix epoch; when the bytes came */
 	void	   *state;			/* session_size bytes, zeroed when it begins */
 } Session;
@@ -63,6 +64,11 @@ typedef enum DecodeStatus
 	DECODE_HELLO,				/* authenticate with token and mapping */
 	DECODE_BAD					/* write reply, if any, and close: reason */
 } DecodeStatus;
+
+/*
+ * A frame of which records were emitted is counted, and comes to ack(), with
+ * every status: a bad one may go to quarantine before its connection closes.
+ */
 
 typedef struct Decoded
 {
@@ -130,6 +136,7 @@ typedef struct Adapter
 	 * Else the first frame must become DECODE_HELLO.
 	 */
 	bool		claims;
+	bool		datagrams;		/* the protocol is spoken over UDP too */
 	FrameStatus (*frame) (Session *session, const char *data, size_t len, Frame *out)
 				__attribute__((warn_unused_result));
 	DecodeStatus (*decode) (Session *session, const Frame *frame, Decoded *out)

@@ -87,6 +87,8 @@ static const Setting settings[] = {
 	"seconds without a byte after which a connection is closed"},
 	{"limits.write_seconds", SETTING_INTEGER, AT(limit_write_seconds), 1, 3600, "30", true,
 	"seconds for a peer to read answers that wait for it"},
+	{"limits.datagrams", SETTING_INTEGER, AT(limit_datagrams), 1, 1000000, "10000", true,
+	"datagrams that may wait for their commit"},
 	{"http.body_bytes", SETTING_INTEGER, AT(http_body_bytes), 1024, 256 * MiB, "8388608", true,
 	"bytes in a request's body, after decompression"},
 	{"http.header_bytes", SETTING_INTEGER, AT(http_header_bytes), 1024, MiB, "16384", true,
@@ -114,6 +116,8 @@ static const Setting listener_settings[] = {
 	"protocol: see --help"},
 	{"listeners[].address", SETTING_STRING, HERE(address), 0, 0, NULL, false,
 	"host:port, [address]:port or :port; port 0 takes a free one"},
+	{"listeners[].transport", SETTING_STRING, HERE(transport), 0, 0, "tcp", false,
+	"tcp or udp, for protocols that are spoken over both"},
 	{"listeners[].mapping", SETTING_STRING, HERE(mapping_name), 0, 0, NULL, true,
 	"mapping for peers that name none"},
 	{"listeners[].source", SETTING_INTEGER, HERE(source), 1, INT32_MAX, NULL, false,
@@ -147,6 +151,7 @@ static Config *current = NULL;
 static unsigned generation = 0;
 
 static bool read_object(Table *table, const char *path, struct json_object *object);
+static bool set_defaults(Table *table);
 
 static bool
 fail(Table *table, const char *path, const char *what)
@@ -185,7 +190,7 @@ read_listeners(Table *table, const char *path, struct json_object *value)
 		inner.rows = listener_settings;
 		inner.nrows = NLISTENER_SETTINGS;
 		inner.target = listener;
-		if (!read_object(&inner, where, item))
+		if (!set_defaults(&inner) || !read_object(&inner, where, item))
 			return false;
 		if (listener->adapter_name == NULL)
 			return fail(table, where, "\"adapter\" is missing");
@@ -197,6 +202,11 @@ read_listeners(Table *table, const char *path, struct json_object *value)
 			snprintf(reason, sizeof(reason), "no adapter is named \"%.64s\"", listener->adapter_name);
 			return fail(table, where, reason);
 		}
+		if (strcmp(listener->transport, "tcp") != 0 && strcmp(listener->transport, "udp") != 0)
+			return fail(table, where, "\"transport\" must be tcp or udp");
+		if (listener->transport[0] == 'u' && (!listener->adapter->datagrams || listener->tls_certificate != NULL))
+			return fail(table, where, listener->adapter->datagrams ? "there is no TLS over udp"
+						: "this adapter does not speak udp");
 		if (listener->adapter->claims && listener->source == 0)
 			return fail(table, where, "\"source\" is missing: peers of this adapter prove no identity");
 		if (!listener->adapter->claims && listener->source != 0)

@@ -29,6 +29,7 @@ typedef struct ListenerConfig
 {
 	char	   *adapter_name;
 	char	   *address;		/* host:port, [v6]:port */
+	char	   *transport;		/* "tcp" or "udp" */
 	char	   *mapping_name;	/* of peers that name none; NULL: the default */
 	int64_t		source;			/* of adapters whose peers claim an identity; else 0 */
 	Network    *allow;			/* who may connect; none: everybody */
@@ -68,6 +69,7 @@ typedef struct Config
 	int64_t		limit_auth_seconds;
 	int64_t		limit_idle_seconds;
 	int64_t		limit_write_seconds;
+	int64_t		limit_datagrams;
 	int64_t		http_body_bytes;
 	int64_t		http_header_bytes;
 	int64_t		http_connections;

@@ -142,6 +142,7 @@ static bool
 conn_take_frame(Conn *conn, const Frame *frame)
 {
 	AckFrame   *entry;
+	DecodeStatus status;
 
 	if (conn->mapping_generation != config_generation() && conn->state == CONN_OPEN &&
 		!find_mapping(conn))
@@ -162,24 +163,27 @@ conn_take_frame(Conn *conn, const Frame *frame)
 	decoded.reply = &conn->out;
 	decoded.token[0] = '\0';
 	decoded.mapping[0] = '\0';
-	switch (conn->adapter->decode(&conn->session, frame, &decoded))
+	status = conn->adapter->decode(&conn->session, frame, &decoded);
+	if (conn->overloaded)
+	{
+		/* No acknowledgement for half a frame: the peer sends it again. */
+		conn_close(conn, STAT_CLOSED_OVERLOAD, NULL);
+		return false;
+	}
+	if (status == DECODE_OK || entry->records > 0)
+	{
+		if (conn->state != CONN_OPEN)
+		{
+			conn_finish(conn, STAT_CLOSED_PROTOCOL, "not authenticated");
+			return false;
+		}
+		entry->tag = decoded.tag;
+		conn->counted++;
+		stats_inc(STAT_FRAMES);
+	}
+	switch (status)
 	{
 		case DECODE_OK:
-			if (conn->state != CONN_OPEN)
-			{
-				conn_finish(conn, STAT_CLOSED_PROTOCOL, "not authenticated");
-				return false;
-			}
-			if (conn->overloaded)
-			{
-				/* No acknowledgement for half a frame: the peer sends it again. */
-				conn_close(conn, STAT_CLOSED_OVERLOAD, NULL);
-				return false;
-			}
-			entry->tag = decoded.tag;
-			conn->counted++;
-			stats_inc(STAT_FRAMES);
-			return true;
 		case DECODE_IGNORED:
 		case DECODE_REPLY:
 			return true;

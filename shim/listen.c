@@ -21,6 +21,7 @@
 #include "log.h"
 #include "sink.h"
 #include "stats.h"
+#include "udp.h"
 
 #define ACCEPT_BUDGET 64		/* connections accepted in one turn of the loop */
 #define ACCEPT_PAUSE_MS 200		/* after accept() failed */
@@ -115,13 +116,14 @@ on_database(void *arg)
 		if (accepting)
 			log_info("accepting");
 	}
+	udp_resume();
 }
 
 /* "host:port", "[v6]:port", ":port"; the socket, or -1 with a message. */
 static int
-open_address(const char *address, char *err, size_t errlen)
+open_address(const char *address, int type, char *err, size_t errlen)
 {
-	struct addrinfo hints = {.ai_family = AF_UNSPEC,.ai_socktype = SOCK_STREAM,.ai_flags = AI_PASSIVE};
+	struct addrinfo hints = {.ai_family = AF_UNSPEC,.ai_socktype = type,.ai_flags = AI_PASSIVE};
 	struct addrinfo *found = NULL;
 	const char *colon = strrchr(address, ':');
 	char		host[256];
@@ -158,8 +160,11 @@ open_address(const char *address, char *err, size_t errlen)
 			snprintf(err, errlen, "%s", strerror(errno));
 			continue;
 		}
-		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-		if (bind(fd, ai->ai_addr, ai->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0)
+		/* For UDP it would mean that two daemons share the port. */
+		if (type == SOCK_STREAM)
+			setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+		if (bind(fd, ai->ai_addr, ai->ai_addrlen) != 0 ||
+			(type == SOCK_STREAM && listen(fd, BACKLOG) != 0))
 		{
 			snprintf(err, errlen, "%s", strerror(errno));
 			close(fd);
@@ -200,8 +205,10 @@ listen_start(struct event_base *event_base)
 		const ListenerConfig *config = &cf->listeners[i];
 		char		err[256] = "";
 
+		bool		udp = strcmp(config->transport, "udp") == 0;
+
 		listener->config = config;
-		listener->fd = open_address(config->address, err, sizeof(err));
+		listener->fd = open_address(config->address, udp ? SOCK_DGRAM : SOCK_STREAM, err, sizeof(err));
 		if (listener->fd < 0)
 		{
 			log_fatal("cannot_listen", log_str("address", config->address), log_str("message", err));
@@ -209,8 +216,14 @@ listen_start(struct event_base *event_base)
 		}
 		log_info("listening", log_str("adapter", config->adapter->name),
 				 log_str("address", config->address), log_int("port", port_of(listener->fd)),
-				 log_str("tls", config->tls ? "on" : "off"));
-		if (config->adapter->service != NULL)
+				 log_str("transport", config->transport), log_str("tls", config->tls ? "on" : "off"));
+		if (udp)
+		{
+			if (!udp_start(base, listener->fd, config))
+				return false;
+			listener->fd = -1;
+		}
+		else if (config->adapter->service != NULL)
 		{
 			listener->service = config->adapter->service->start(base, listener->fd, config);
 			if (listener->service == NULL)
@@ -238,6 +251,7 @@ listen_drain(void)
 	if (drained)
 		return;
 	accept_off();
+	udp_drain();
 	drained = true;
 	event_del(resume_timer);
 	for (size_t i = 0; i < nlisteners; i++)
@@ -258,7 +272,7 @@ listen_drain(void)
 size_t
 listen_busy(void)
 {
-	size_t		n = 0;
+	size_t		n = udp_busy();
 
 	for (size_t i = 0; i < nlisteners; i++)
 		if (listeners[i].service != NULL)
@@ -273,6 +287,7 @@ listen_stop(void)
 	for (size_t i = 0; i < nlisteners; i++)
 		if (listeners[i].service != NULL)
 			listeners[i].config->adapter->service->stop(listeners[i].service);
+	udp_stop();
 	event_free(resume_timer);
 	free(listeners);
 	listeners = NULL;

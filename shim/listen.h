@@ -20,7 +20,7 @@ extern bool listen_start(struct event_base *base);
 /* Accept nothing more, and let services end what they have begun. */
 extern void listen_drain(void);
 
-/* Requests that services have not answered. */
+/* Requests and datagrams that are not answered. */
 extern size_t listen_busy(void);
 extern void listen_stop(void);
 

@@ -44,6 +44,10 @@ typedef enum StatCounter
 	STAT_CLOSED_OVERLOAD,		/* the sink's hard limit */
 	STAT_CLOSED_NO_MEMORY,
 	STAT_CLOSED_SHUTDOWN,
+	/* datagrams */
+	STAT_DATAGRAMS,
+	STAT_DATAGRAMS_BAD,			/* could not be followed to the end */
+	STAT_DATAGRAMS_LOST,		/* the kernel had no room for them */
 	/* records */
 	STAT_RECORDS,				/* handed to the sink */
 	STAT_RECORDS_ACCEPTED,
@@ -102,6 +106,7 @@ typedef enum StatGauge
 	GAUGE_QUEUE_BYTES,
 	GAUGE_INPUT_BYTES,			/* unfinished frames */
 	GAUGE_OUTPUT_BYTES,			/* answers not yet read by peers */
+	GAUGE_DATAGRAMS,			/* not answered yet */
 	GAUGE_HTTP_REQUESTS,		/* being served */
 	GAUGE_HTTP_BODY_BYTES,		/* bodies not yet whole */
 	GAUGE_START_TIME,			/* Unix seconds */

@@ -18,122 +18,14 @@
 #include "clock.h"
 #include "config.h"
 #include "conn.h"
+#include "fake_sink.h"
 #include "log.h"
-#include "sink.h"
 #include "tap.h"
+#include "tracker.h"
 
 #define PATIENCE_US 5000000
 
 static struct event_base *base;
-
-/* --- the sink: rows wait until the test decides them --- */
-
-#define ROWS_MAX 20000
-
-struct SinkOwner
-{
-	const SinkOwnerOps *ops;
-	void	   *arg;
-};
-
-static struct
-{
-	SinkOwner  *owner;
-	uint64_t	seq;
-}			rows[ROWS_MAX];
-static size_t nrows;
-static size_t room = SIZE_MAX / 2;
-static bool full;
-static void (*ready) (void *arg);
-static void *ready_arg;
-
-SinkOwner *
-sink_owner_new(const SinkOwnerOps *ops, void *arg)
-{
-	SinkOwner  *owner = malloc(sizeof(*owner));
-
-	owner->ops = ops;
-	owner->arg = arg;
-	return owner;
-}
-
-void
-sink_owner_free(SinkOwner *owner)
-{
-	for (size_t i = 0; i < nrows; i++)
-		if (rows[i].owner == owner)
-			rows[i].owner = NULL;
-	free(owner);
-}
-
-SinkStatus
-sink_submit(SinkOwner *owner, uint64_t seq, int32_t source_id, const Record *record)
-{
-	(void) record;
-	if (nrows == ROWS_MAX || source_id != 7)
-		return SINK_FULL;
-	rows[nrows].owner = owner;
-	rows[nrows++].seq = seq;
-	return SINK_OK;
-}
-
-bool
-sink_full(void)
-{
-	return full;
-}
-
-size_t
-sink_room(void)
-{
-	return room;
-}
-
-bool
-sink_up(void)
-{
-	return true;
-}
-
-bool
-sink_was_up(void)
-{
-	return true;
-}
-
-void
-sink_on_ready(void (*hook) (void *arg), void *arg)
-{
-	ready = hook;
-	ready_arg = arg;
-}
-
-/* Row i is committed. */
-static void
-decide(size_t i, SinkVerdict verdict, const char *code, const char *field)
-{
-	SinkOutcome outcome = {rows[i].seq, verdict, code, field};
-
-	if (rows[i].owner != NULL)
-		rows[i].owner->ops->decided(rows[i].owner->arg, &outcome);
-}
-
-static void
-settle(size_t i)
-{
-	if (rows[i].owner != NULL)
-		rows[i].owner->ops->settled(rows[i].owner->arg);
-}
-
-static void
-commit_all(void)
-{
-	for (size_t i = 0; i < nrows; i++)
-		decide(i, SINK_ACCEPTED, "", "");
-	for (size_t i = 0; i < nrows; i++)
-		settle(i);
-	nrows = 0;
-}
 
 /* --- the authority: "good" is known, "slow" never answered, others are not --- */
 
@@ -626,60 +518,9 @@ test_input_memory(void)
 	is_int((int) stats_gauges[GAUGE_INPUT_BYTES], 0, "and all memory is back");
 }
 
-/*
- * A tracker's protocol: "L" and a digit is a login, answered at once; "H" a
- * heartbeat, too; "R" a report, "D" two of them in a frame, "?" noise, "!" the end.
- */
-static FrameStatus
-tracker_frame(Session *session, const char *data, size_t len, Frame *out)
-{
-	if (!session->authenticated)
-		return FRAME_BAD;
-	out->length = data[0] == 'L' ? 2 : 1;
-	out->reason = "not ours";
-	return data[0] == '!' ? FRAME_BAD : data[0] == '?' ? FRAME_SKIP :
-		len < out->length ? FRAME_MORE : FRAME_READY;
-}
-
-static DecodeStatus
-tracker_decode(Session *session, const Frame *frame, Decoded *out)
-{
-	switch (frame->data[0])
-	{
-		case 'L':
-			session->device[0] = frame->data[1];
-			return buf_add(out->reply, "+", 1) ? DECODE_REPLY : DECODE_BAD;
-		case 'H':
-			return buf_add(out->reply, "h", 1) ? DECODE_REPLY : DECODE_BAD;
-		case 'D':
-			out->emit(out->emit_arg, out->record);
-			/* FALLTHROUGH */
-		case 'R':
-			out->emit(out->emit_arg, out->record);
-			/* FALLTHROUGH */
-		case 'E':
-			out->tag = (uint32_t) frame->data[0];
-			return DECODE_OK;
-	}
-	out->reason = "unknown";
-	return DECODE_BAD;
-}
-
-static void
-tracker_ack(Session *session, const Ack *ack, Buf *out)
-{
-	for (uint64_t seq = ack->from; seq <= ack->upto; seq++)
-		if (!buf_printf(out, "%s%c%d", session->device, (char) ack->frames[seq - ack->from].tag,
-						ack->frames[seq - ack->from].records))
-			return;
-}
-
 static void
 test_claiming(void)
 {
-	static const Adapter tracker = {
-		.name = "tracker",.claims = true,.frame = tracker_frame,.decode = tracker_decode,.ack = tracker_ack
-	};
 	ListenerConfig trackers = {.adapter = &tracker,.source = 7};
 	uint64_t	skipped = stats_counters[STAT_FRAMES_SKIPPED];
 	int			fd;

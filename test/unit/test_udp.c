@@ -1,0 +1,168 @@
+/*
+ * test_udp.c
+ *	  Datagrams over a real socket, with a sink and a protocol of our own.
+ */
+#include <arpa/inet.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "fake_sink.h"
+#include "log.h"
+#include "stats.h"
+#include "tap.h"
+#include "tracker.h"
+#include "udp.h"
+
+static struct event_base *base;
+static struct sockaddr_in server;
+
+static int
+udp_socket(struct sockaddr_in *name)
+{
+	socklen_t	len = sizeof(*name);
+	int			fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+
+	memset(name, 0, sizeof(*name));
+	name->sin_family = AF_INET;
+	name->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (bind(fd, (struct sockaddr *) name, sizeof(*name)) != 0 ||
+		getsockname(fd, (struct sockaddr *) name, &len) != 0)
+		printf("# no socket\n");
+	return fd;
+}
+
+static void
+turn(void)
+{
+	for (int i = 0; i < 3; i++)
+		event_base_loop(base, EVLOOP_NONBLOCK);
+}
+
+static void
+peer_send(int fd, const char *text)
+{
+	if (sendto(fd, text, strlen(text), 0, (struct sockaddr *) &server, sizeof(server)) < 0)
+		printf("# not sent\n");
+	turn();
+}
+
+/* The next datagram, "" when there is none. */
+static const char *
+peer_read(int fd)
+{
+	static char text[2048];
+	ssize_t		n;
+
+	turn();
+	n = recv(fd, text, sizeof(text) - 1, 0);
+	text[n > 0 ? n : 0] = '\0';
+	return text;
+}
+
+int
+main(void)
+{
+	const char *text = "{\"listeners\":[{\"adapter\":\"json\",\"address\":\"127.0.0.1:0\"}],\"limits\":{\"datagrams\":2}}";
+	char		err[CONFIG_ERROR_MAX];
+	Config	   *config = config_parse(text, strlen(text), err, sizeof(err));
+	Network		nobody = {{0xFE}, 128};
+	ListenerConfig trackers = {.adapter = &tracker,.source = 7,.transport = "udp"};
+	struct sockaddr_in name;
+	int			fd;
+	int			a;
+	int			b;
+
+	log_configure(LOG_LEVEL_FATAL, 0);
+	config_set(config);
+	base = event_base_new();
+	fd = udp_socket(&server);
+	a = udp_socket(&name);
+	b = udp_socket(&name);
+	ok(udp_start(base, fd, &trackers), "a listener");
+	udp_resume();
+
+	/* 1. Answers */
+	peer_send(a, "L5H");
+	is_str(peer_read(a), "+h", "a login and a heartbeat are answered at once, in one datagram");
+	peer_send(a, "L7R?D");
+	is_str(peer_read(a), "+", "of reports, only the login before them");
+	peer_send(b, "R");
+	is_int(nrows, 4, "they are on their way");
+	is_int(udp_busy(), 2, "two datagrams wait");
+	decide(3, SINK_ACCEPTED, "", "");
+	settle(3);
+	is_str(peer_read(b), "R1", "one is committed and answered, to whom it came from");
+	decide(0, SINK_ACCEPTED, "", "");
+	decide(1, SINK_REPEATED, "", "");
+	settle(0);
+	is_str(peer_read(a), "", "the other waits for all its records");
+	decide(2, SINK_REJECTED, "malformed", "");
+	settle(2);
+	is_str(peer_read(a), "7R17D2", "then it is answered whole");
+	is_str(peer_read(b), "", "and nobody else");
+	nrows = 0;
+	peer_send(a, "E");
+	is_str(peer_read(a), "E0", "a frame without records needs no commit");
+
+	/* 2. What is no good */
+	peer_send(a, "R!R");
+	is_int(nrows, 1, "what cannot be followed ends the datagram");
+	is_int(stats_counters[STAT_DATAGRAMS_BAD], 1, "and is counted");
+	commit_all();
+	is_str(peer_read(a), "R1", "what came before it is answered");
+	peer_send(a, "RL");
+	is_int(stats_counters[STAT_FRAMES_CUT], 1, "half a frame at the end is counted");
+	commit_all();
+	is_str(peer_read(a), "R1", "and what came before it answered");
+	peer_send(a, "");
+	is_int(udp_busy(), 0, "an empty datagram is nothing");
+	trackers.allow = &nobody;
+	trackers.nallow = 1;
+	peer_send(a, "R");
+	is_int(nrows, 0, "an address that may not send is not heard");
+	is_int(stats_counters[STAT_REFUSED_NETWORK], 1, "and counted");
+	trackers.nallow = 0;
+
+	/* 3. Limits */
+	for (int i = 0; i < 5; i++)
+		peer_send(a, "R");
+	is_int(nrows, 2, "no more datagrams than the limit are read");
+	commit_all();
+	turn();
+	is_int(nrows, 2, "the next ones when these are answered");
+	commit_all();
+	turn();
+	commit_all();
+	for (int i = 0; i < 5; i++)
+		is_str(peer_read(a), "R1", "in the end, all have their answer");
+	full = true;
+	peer_send(a, "R");
+	is_int(nrows, 0, "nothing is read while the sink is full");
+	full = false;
+	udp_resume();
+	turn();
+	is_int(nrows, 1, "it is when there is room");
+
+	/* 4. The end */
+	udp_drain();
+	peer_send(b, "R");
+	is_int(nrows, 1, "at the end nothing more is read");
+	is_int(udp_busy(), 1, "what is under way is waited for");
+	commit_all();
+	is_str(peer_read(a), "R1", "and answered");
+	is_int(udp_busy(), 0, "then all is done");
+
+	udp_stop();
+	close(a);
+	close(b);
+	event_base_free(base);
+	config_free(config);
+	is_int(buf_memory(), 0, "no buffer is left");
+	buf_trim();
+	return tap_done();
+}
