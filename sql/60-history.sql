@@ -79,7 +79,8 @@ CREATE FUNCTION fleet.state_at(vehicle bigint, at timestamptz, lookback interval
     -- ties of one time are broken as the pipeline breaks them: the later batch, then the digest
     WITH past AS (
         SELECT e.* FROM fleet.event e
-         WHERE e.vehicle_id = vehicle AND e.event_time <= at AND e.event_time > at - lookback)
+         WHERE e.vehicle_id = vehicle AND e.event_time <= at
+           AND e.event_time > CASE WHEN isfinite(at) THEN at - lookback ELSE '-infinity' END)
     SELECT (SELECT max(p.event_time) FROM past p), f.location, f.event_time, f.altitude_m, f.accuracy_m,
            m.speed_kmh, m.heading_deg,
            (SELECT fleet.merge_signals(p.signals ORDER BY p.event_time, p.batch_id, p.digest) FROM past p)

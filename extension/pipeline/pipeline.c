@@ -76,7 +76,7 @@ typedef struct SortKey
 {
 	int64		vehicle_id;
 	TimestampTz event_time;
-	uint32		digest;
+	int32		digest;			/* signed, as SQL orders it */
 	Report	   *report;
 } SortKey;
 
@@ -112,7 +112,7 @@ sort_reports(Report **reports, int64 n)
 		r->digest = report_digest(r);
 		keys[i].vehicle_id = r->vehicle_id;
 		keys[i].event_time = r->event_time;
-		keys[i].digest = r->digest;
+		keys[i].digest = (int32) r->digest;
 		keys[i].report = r;
 	}
 	sort_keys(keys, n);

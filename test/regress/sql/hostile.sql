@@ -92,5 +92,15 @@ INSERT INTO fleet.ingest (source_id, device, event_time, latitude, longitude) VA
 SELECT xact_id = :'xid'::xid8 FROM fleet.quarantine WHERE batch_id = (SELECT batch_id FROM fleet.last_batch());
 COMMIT;
 
+-- 8. Reports of one time in one statement: state and history agree on which is the last
+INSERT INTO fleet.ingest (source_id, device, event_time, latitude, longitude, speed_kmh, signals)
+SELECT :src, 'tie', '2024-05-01 12:00+00', 10 + i, 20, i, jsonb_build_object('n', i)::text::fleet.signals FROM generate_series(1, 50) i;
+SELECT count(*), count(*) FILTER (WHERE e.digest < 0) BETWEEN 1 AND 49 AS both_signs FROM fleet.event e JOIN fleet.vehicle v USING (vehicle_id)
+ WHERE v.tenant_id = 480 AND v.name = 'tie';
+SELECT s.location::text = a.location::text AS fix, s.speed_kmh = a.speed_kmh AS motion, s.signals::text = a.signals::text AS signals
+  FROM fleet.vehicle v JOIN fleet.vehicle_state s USING (vehicle_id)
+ CROSS JOIN LATERAL fleet.state_at(v.vehicle_id, 'infinity') a
+ WHERE v.tenant_id = 480 AND v.name = 'tie';
+
 DROP FUNCTION within;
 DROP VIEW outcome;
