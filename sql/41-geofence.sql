@@ -169,6 +169,7 @@ CREATE FUNCTION fleet.geofence_end(fences integer[], keep_kinds text[] DEFAULT '
     SET search_path = pg_catalog, fleet, pg_temp AS $$
 BEGIN
     -- states first and in order of vehicle, as ingest locks them
+    LOCK TABLE fleet.vehicle_state IN ROW EXCLUSIVE MODE;
     PERFORM FROM fleet.vehicle_state s
       WHERE s.vehicle_id IN (
             SELECT v.vehicle_id FROM fleet.geofence_visit v

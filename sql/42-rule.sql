@@ -76,6 +76,7 @@ BEGIN
         RETURN NULL;
     END IF;
 
+    LOCK TABLE fleet.vehicle_state IN ROW EXCLUSIVE MODE;
     PERFORM FROM fleet.vehicle_state s
     WHERE s.tenant_id = ANY (waiting)
        OR s.vehicle_id IN (SELECT a.vehicle_id FROM fleet.alert a

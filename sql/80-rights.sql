@@ -13,4 +13,3 @@ REVOKE ALL ON FUNCTION fleet.ingest_row() FROM PUBLIC;
 REVOKE ALL ON FUNCTION fleet.invalidate_cache() FROM PUBLIC;
 REVOKE ALL ON FUNCTION fleet.rule_check() FROM PUBLIC;
 REVOKE ALL ON FUNCTION fleet.tenant_replace_default() FROM PUBLIC;
-REVOKE ALL ON FUNCTION fleet.vehicle_state_forget() FROM PUBLIC;
