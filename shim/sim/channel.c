@@ -59,6 +59,9 @@ channel_connect(Channel *c, const char *host, const char *port, SSL_CTX *tls, co
 	struct addrinfo *found;
 	int			one = 1;
 	int			error = getaddrinfo(host, port, &hints, &found);
+	static unsigned turn = 0;
+	const struct addrinfo *address;
+	unsigned	naddresses = 0;
 
 	*c = (Channel) {.fd = -1};
 	if (error)
@@ -66,9 +69,15 @@ channel_connect(Channel *c, const char *host, const char *port, SSL_CTX *tls, co
 		*reason = gai_strerror(error);
 		return CHANNEL_CLOSED;
 	}
-	c->fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	/* A name may have several addresses; who tries again tries the next. */
+	for (const struct addrinfo *a = found; a; a = a->ai_next)
+		naddresses++;
+	address = found;
+	for (unsigned i = turn++ % naddresses; i > 0; i--)
+		address = address->ai_next;
+	c->fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->fd < 0 ||
-		(connect(c->fd, found->ai_addr, found->ai_addrlen) < 0 && errno != EINPROGRESS))
+		(connect(c->fd, address->ai_addr, address->ai_addrlen) < 0 && errno != EINPROGRESS))
 	{
 		*reason = strerror(errno);
 		freeaddrinfo(found);
