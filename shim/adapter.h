@@ -171,6 +171,6 @@ extern const Adapter *const adapters[];	/* NULL ends it */
 
 extern const Adapter adapter_json;	/* adapters/json.c */
 extern const Adapter adapter_http;	/* adapters/http.c */
-extern const Adapter adapter_http;	/* adapters/http.c */
+extern const Adapter adapter_teltonika; /* adapters/teltonika.c */
 
 #endif							/* SHIM_ADAPTER_H */

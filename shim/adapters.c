@@ -9,6 +9,7 @@
 const Adapter *const adapters[] = {
 	&adapter_json,
 	&adapter_http,
+	&adapter_teltonika,
 	NULL
 };
 

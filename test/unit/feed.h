@@ -179,13 +179,20 @@ feed_ack(Feed *feed)
 	feed->nrejections = 0;
 }
 
-/* Authenticated from the start, as behind a listener that names its source. */
+/*
+ * Authenticated from the start, as behind a listener that names its source.
+ * For a datagram, session.datagram is set afterwards.
+ */
 static inline void
 feed_begin(Feed *feed, const Adapter *adapter, const char *device)
 {
+	static const Mapping *mapping;
+
+	if (mapping == NULL)
+		mapping = mapping_default();
 	memset(feed, 0, sizeof(*feed));
 	feed->adapter = adapter;
-	feed->session.mapping = mapping_default();
+	feed->session.mapping = mapping;
 	feed->session.authenticated = true;
 	feed->session.now_us = FEED_NOW_US;
 	snprintf(feed->session.device, sizeof(feed->session.device), "%s", device);
@@ -210,13 +217,14 @@ feed_frame(Feed *feed, const Frame *frame, bool skipped)
 	feed->ackframes = feed_grow(feed->ackframes, feed->counted + 1, sizeof(*feed->ackframes));
 	memset(&feed->ackframes[feed->counted], 0, sizeof(AckFrame));
 	fed->status = feed->adapter->decode(&feed->session, frame, &decoded);
+	if (fed->status == DECODE_OK || feed->ackframes[feed->counted].records > 0)
+	{
+		feed->ackframes[feed->counted++].tag = decoded.tag;
+		if (!feed->late_acks)
+			feed_ack(feed);
+	}
 	switch (fed->status)
 	{
-		case DECODE_OK:
-			feed->ackframes[feed->counted++].tag = decoded.tag;
-			if (!feed->late_acks)
-				feed_ack(feed);
-			break;
 		case DECODE_HELLO:
 			feed->session.authenticated = feed->welcome == WELCOME_OK;
 			if (feed->adapter->welcome != NULL)
@@ -226,6 +234,7 @@ feed_frame(Feed *feed, const Frame *frame, bool skipped)
 			if (!feed->stubborn)
 				feed->refused = decoded.reason ? decoded.reason : "";
 			break;
+		case DECODE_OK:
 		case DECODE_IGNORED:
 		case DECODE_REPLY:
 			break;

@@ -494,6 +494,7 @@ begin(Feed *feed, const Adapter *adapter, const Vector *v)
 
 	feed_begin(feed, adapter, logs_in_first(adapter->name, v) ? (id ? id : DEVICE) : "");
 	feed->stubborn = is_kind(v, "stream");
+	feed->session.datagram = strcmp(v->columns[COLUMN_TRANSPORT], "udp") == 0;
 }
 
 static bool
