@@ -1,7 +1,6 @@
 /*
  * fence_index.h
- *	  Areas in memory: exact containment of a point in one, and an index that
- *	  finds all areas that cover a point.
+ *	  An index in memory that finds all areas that cover a point.
  *
  * Knows geometry only; what a fence means is geofence.c's business.  A shape is
  * named by its slot, its position in the array that the index was built from.
@@ -12,22 +11,9 @@
 #include "postgres.h"
 
 #include "types/geopoint.h"
+#include "watch/fence_shape.h"
 
-typedef struct FenceShape FenceShape;
 typedef struct FenceIndex FenceIndex;
-
-/*
- * A shape from the WKB (two dimensions, either byte order) of a Polygon or
- * MultiPolygon; allocated in CurrentMemoryContext.
- */
-extern FenceShape *fence_shape_from_wkb(const uint8 *wkb, Size len);
-
-/* Same answer as ST_Covers(shape, point::geometry). */
-extern bool fence_shape_covers(const FenceShape *shape, Geopoint point);
-/* Is the border at most so many metres away?  Works from either side of it. */
-extern bool fence_shape_border_within(const FenceShape *shape, Geopoint point, double metres);
-/* Does the straight line (in degrees) between the points touch the border? */
-extern bool fence_shape_border_crossed(const FenceShape *shape, Geopoint a, Geopoint b);
 
 /* The array is kept, not copied.  Allocated in CurrentMemoryContext. */
 extern FenceIndex *fence_index_build(FenceShape **shapes, int nshapes);
