@@ -22,55 +22,20 @@
 
 #include "catalog/pg_type.h"
 #include "common/shortest_dec.h"
-#include "executor/spi.h"
 #include "lib/stringinfo.h"
-#include "port/pg_bswap.h"
-#include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/datetime.h"
-#include "utils/hsearch.h"
 #include "utils/json.h"
-#include "utils/lsyscache.h"
-#include "utils/memutils.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-#include "fleet.h"
+#include "watch/geofence_memory.h"
 #include "watch/geofence_set.h"
+#include "watch/geofence_visit.h"
 #include "watch/watch.h"
 
 /* Two fixes further apart in time say nothing of the way between them. */
 #define CROSS_MAX_GAP (INT64CONST(3600) * USECS_PER_SEC)
 /* A speed alert ends so much below the limit, that it may not flap. */
 #define SPEED_CLEAR_MARGIN_KMH 2.0
-
-#define FENCE_STATE_VERSION 1
-
-typedef struct FenceEntry
-{
-	int32		geofence_id;
-	int32		slot;			/* in the set of FenceMemory.generation */
-	uint16		revision;		/* of the fence, when the entry was made */
-	uint16		pending;		/* fixes in a row that want another state */
-	bool		pending_inside; /* which */
-	bool		inside;
-	bool		dwelled;		/* the dwell of this visit has been told */
-	uint8		alerts;			/* open ones, ON_* */
-	TimestampTz entered_at;		/* when inside */
-	TimestampTz pending_at;		/* the first fix of that row */
-	Geopoint	pending_location;
-} FenceEntry;
-
-typedef struct FenceMemory
-{
-	MemoryContext context;		/* the one that the vehicle's state lives in */
-	uint64		generation;		/* of the set that the slots belong to */
-	int32		vehicle_type;	/* index in that set, -1: not one of its */
-	bool		changed;		/* fence_state no longer says the same */
-	int32		nentries;
-	int32		room;
-	FenceEntry *entries;
-} FenceMemory;
 
 /* What one call of watch works on. */
 typedef struct Watch
@@ -85,171 +50,6 @@ typedef struct Watch
 	float4		accuracy_m;		/* 0: not known */
 	float4		speed_kmh;		/* NaN: not known */
 } Watch;
-
-/*
- * Fences that were found gone.  Their trigger has closed what they left open,
- * but not what a transaction that ran at the same moment added; geofence_store
- * looks after that.  More than fit are few enough to forget.
- */
-#define MAX_GONE 256
-static int32 gone[MAX_GONE];
-static int	ngone = 0;
-
-/* --- fence_state: the memory in a row --- */
-
-/*
- * uint8 version, uint16 number of entries, then per entry: int32 geofence_id,
- * uint16 revision, uint8 flags, uint8 alerts; when inside, int64 entered_at; when
- * pending, uint16 pending, int64 pending_at, int32 latitude, int32 longitude.
- * All in network byte order, so that a dump can be restored anywhere.
- */
-#define FLAG_INSIDE 0x01
-#define FLAG_DWELLED 0x02
-#define FLAG_PENDING 0x04
-#define FLAG_PENDING_INSIDE 0x08
-#define FLAGS_KNOWN 0x0f
-#define ALERTS_KNOWN (ON_ENTER | ON_EXIT | ON_DWELL | ON_CROSS | ON_SPEED)
-
-#define STATE_HEADER_SIZE 3
-#define STATE_ENTRY_SIZE 8
-#define STATE_INSIDE_SIZE 8
-#define STATE_PENDING_SIZE 18
-#define STATE_MAX_ENTRIES PG_UINT16_MAX
-
-static inline uint64
-get_bytes(const uint8 **p, int n)
-{
-	uint64		v = 0;
-
-	while (n-- > 0)
-		v = (v << 8) | *(*p)++;
-	return v;
-}
-
-static inline void
-put_bytes(uint8 **p, uint64 v, int n)
-{
-	while (n-- > 0)
-		*(*p)++ = (uint8) (v >> (8 * n));
-}
-
-static FenceEntry *
-new_entry(FenceMemory *memory)
-{
-	if (memory->nentries == memory->room)
-	{
-		memory->room = Max(8, memory->room * 2);
-		if (memory->entries)
-			memory->entries = repalloc_huge(memory->entries, memory->room * sizeof(FenceEntry));
-		else
-			memory->entries = MemoryContextAlloc(memory->context, memory->room * sizeof(FenceEntry));
-	}
-	memset(&memory->entries[memory->nentries], 0, sizeof(FenceEntry));
-	return &memory->entries[memory->nentries++];
-}
-
-/* False when it is of another version or makes no sense; memory is then in bits. */
-static bool
-unpack_state(FenceMemory *memory, const bytea *state)
-{
-	const uint8 *p = (const uint8 *) VARDATA_ANY(state);
-	const uint8 *end = p + VARSIZE_ANY_EXHDR(state);
-	int			n;
-
-	if (end - p < STATE_HEADER_SIZE || get_bytes(&p, 1) != FENCE_STATE_VERSION)
-		return false;
-	n = (int) get_bytes(&p, 2);
-	for (int i = 0; i < n; i++)
-	{
-		FenceEntry *entry;
-		uint8		flags;
-
-		if (end - p < STATE_ENTRY_SIZE)
-			return false;
-		entry = new_entry(memory);
-		entry->geofence_id = (int32) get_bytes(&p, 4);
-		entry->revision = (uint16) get_bytes(&p, 2);
-		flags = (uint8) get_bytes(&p, 1);
-		entry->alerts = (uint8) get_bytes(&p, 1);
-		entry->inside = (flags & FLAG_INSIDE) != 0;
-		entry->dwelled = (flags & FLAG_DWELLED) != 0;
-		entry->pending_inside = (flags & FLAG_PENDING_INSIDE) != 0;
-		if ((flags & ~FLAGS_KNOWN) || (entry->alerts & ~ALERTS_KNOWN))
-			return false;
-		if (entry->inside)
-		{
-			if (end - p < STATE_INSIDE_SIZE)
-				return false;
-			entry->entered_at = (int64) get_bytes(&p, 8);
-			if (!IS_VALID_TIMESTAMP(entry->entered_at))
-				return false;
-		}
-		if (flags & FLAG_PENDING)
-		{
-			if (end - p < STATE_PENDING_SIZE)
-				return false;
-			entry->pending = (uint16) get_bytes(&p, 2);
-			entry->pending_at = (int64) get_bytes(&p, 8);
-			entry->pending_location.latitude = (int32) get_bytes(&p, 4);
-			entry->pending_location.longitude = (int32) get_bytes(&p, 4);
-			if (entry->pending == 0 || !IS_VALID_TIMESTAMP(entry->pending_at) ||
-				abs(entry->pending_location.latitude) > GEOPOINT_MAX_LATITUDE ||
-				abs(entry->pending_location.longitude) > GEOPOINT_MAX_LONGITUDE)
-				return false;
-		}
-	}
-	return p == end;
-}
-
-void
-geofence_pack(VehicleState *vs)
-{
-	FenceMemory *memory = vs->fence_memory;
-	Size		size = VARHDRSZ + STATE_HEADER_SIZE;
-	bytea	   *state;
-	uint8	   *p;
-
-	if (memory == NULL || !memory->changed)
-		return;
-	memory->changed = false;
-	if (memory->nentries == 0)
-	{
-		vs->fence_state = NULL;
-		return;
-	}
-
-	for (int i = 0; i < memory->nentries; i++)
-		size += STATE_ENTRY_SIZE + (memory->entries[i].inside ? STATE_INSIDE_SIZE : 0) +
-			(memory->entries[i].pending > 0 ? STATE_PENDING_SIZE : 0);
-	state = MemoryContextAlloc(memory->context, size);
-	SET_VARSIZE(state, size);
-	p = (uint8 *) VARDATA(state);
-	put_bytes(&p, FENCE_STATE_VERSION, 1);
-	put_bytes(&p, memory->nentries, 2);
-	for (int i = 0; i < memory->nentries; i++)
-	{
-		FenceEntry *entry = &memory->entries[i];
-
-		put_bytes(&p, (uint32) entry->geofence_id, 4);
-		put_bytes(&p, entry->revision, 2);
-		put_bytes(&p, (entry->inside ? FLAG_INSIDE : 0) |
-				  (entry->dwelled ? FLAG_DWELLED : 0) |
-				  (entry->pending > 0 ? FLAG_PENDING : 0) |
-				  (entry->pending > 0 && entry->pending_inside ? FLAG_PENDING_INSIDE : 0), 1);
-		put_bytes(&p, entry->alerts, 1);
-		if (entry->inside)
-			put_bytes(&p, (uint64) entry->entered_at, 8);
-		if (entry->pending > 0)
-		{
-			put_bytes(&p, entry->pending, 2);
-			put_bytes(&p, (uint64) entry->pending_at, 8);
-			put_bytes(&p, (uint32) entry->pending_location.latitude, 4);
-			put_bytes(&p, (uint32) entry->pending_location.longitude, 4);
-		}
-	}
-	Assert(p == (uint8 *) state + size);
-	vs->fence_state = state;
-}
 
 static inline void
 touched(Watch *w)
@@ -465,7 +265,7 @@ end_entry(Watch *w, FenceEntry *entry, const Geofence *fence)
 		at = Max(at, entry->entered_at);
 		add_transition(w, fence, FENCE_EXIT, at, NULL, entry->entered_at);
 	}
-	clear_alerts(w, entry, fence, ALERTS_KNOWN, at);
+	clear_alerts(w, entry, fence, FENCE_ALERTS_ALL, at);
 	touched(w);
 }
 
@@ -577,12 +377,6 @@ watch_entry(Watch *w, FenceEntry *entry, bool covered)
 	return entry->inside || entry->pending > 0 || entry->alerts != 0;
 }
 
-static void
-remove_entry(FenceMemory *memory, int i)
-{
-	memory->entries[i] = memory->entries[--memory->nentries];
-}
-
 /* --- all entries of a vehicle --- */
 
 /* After a change of the set: find the fences again, drop what is gone. */
@@ -601,18 +395,17 @@ resolve(Watch *w)
 
 		if (slot < 0 || set->fences[slot].revision != entry->revision)
 		{
-			if (slot < 0 && (entry->inside || entry->alerts) && ngone < MAX_GONE &&
-				(ngone == 0 || gone[ngone - 1] != entry->geofence_id))
-				gone[ngone++] = entry->geofence_id;
+			if (slot < 0 && (entry->inside || entry->alerts))
+				geofence_visit_gone(entry->geofence_id);
 			touched(w);
-			remove_entry(memory, i);
+			fence_memory_remove(memory, i);
 			continue;
 		}
 		entry->slot = slot;
 		if (!applies(w, &set->fences[slot]))
 		{
 			end_entry(w, entry, &set->fences[slot]);
-			remove_entry(memory, i);
+			fence_memory_remove(memory, i);
 			continue;
 		}
 		i++;
@@ -638,7 +431,7 @@ begin_watch(Watch *w, VehicleState *vs, TimestampTz at, WatchResult *out)
 		vs->fence_memory = w->memory;
 		if (vs->fence_state)
 		{
-			if (!unpack_state(w->memory, vs->fence_state))
+			if (!fence_memory_unpack(w->memory, vs->fence_state))
 			{
 				ereport(DEBUG1,
 						(errmsg("fence_state of vehicle %lld is not readable, starting anew",
@@ -659,9 +452,9 @@ add_and_watch(Watch *w, int32 slot, bool covered)
 	const Geofence *fence = &w->set->fences[slot];
 	FenceEntry *entry;
 
-	if (!applies(w, fence) || !is_valid(fence, w->at) || w->memory->nentries >= STATE_MAX_ENTRIES)
+	if (!applies(w, fence) || !is_valid(fence, w->at) || w->memory->nentries >= FENCE_MEMORY_MAX)
 		return;
-	entry = new_entry(w->memory);
+	entry = fence_memory_add(w->memory);
 	entry->geofence_id = fence->geofence_id;
 	entry->revision = fence->revision;
 	entry->slot = slot;
@@ -768,7 +561,7 @@ geofence_watch(VehicleState *vs, const Report *report, WatchResult *out)
 		if (watch_entry(&w, &memory->entries[i], covered))
 			i++;
 		else
-			remove_entry(memory, i);
+			fence_memory_remove(memory, i);
 	}
 	for (int i = 0; i < nhits; i++)
 	{
@@ -807,233 +600,10 @@ geofence_watch_clock(VehicleState *vs, TimestampTz now, WatchResult *out)
 		if (now >= fence->valid_to)
 		{
 			end_entry(&w, entry, fence);
-			remove_entry(w.memory, i);
+			fence_memory_remove(w.memory, i);
 			continue;
 		}
 		watch_time(&w, entry, fence);
 		i++;
 	}
-}
-
-/* --- stage 5: visits --- */
-
-typedef struct VisitKey
-{
-	int64		vehicle_id;
-	int64		geofence_id;	/* as wide, so that the key has no padding */
-} VisitKey;
-
-/* A visit as far as this batch knows it. */
-typedef struct Visit
-{
-	const FenceTransition *entered; /* NULL: it began before */
-	const FenceTransition *dwelled;
-	const FenceTransition *exited;
-	const FenceTransition *any;
-} Visit;
-
-typedef struct VisitEntry
-{
-	VisitKey	key;
-	Visit	   *visit;			/* the latest one */
-} VisitEntry;
-
-#define UPDATE_VISITS \
-	"UPDATE fleet.geofence_visit v" \
-	"   SET dwelled_at = coalesce(u.dwelled_at, v.dwelled_at)," \
-	"       exited_at = CASE WHEN u.exited_at IS NOT NULL THEN greatest(v.entered_at, u.exited_at) END," \
-	"       exited_location = u.exited_location," \
-	"       xact_id = pg_catalog.pg_current_xact_id()" \
-	"  FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::integer[])," \
-	"       pg_catalog.unnest($3::timestamptz[]), pg_catalog.unnest($4::timestamptz[])," \
-	"       pg_catalog.unnest($5::fleet.geopoint[]))" \
-	"       AS u(vehicle_id, geofence_id, dwelled_at, exited_at, exited_location)" \
-	" WHERE v.vehicle_id = u.vehicle_id AND v.geofence_id = u.geofence_id AND v.exited_at IS NULL"
-
-#define INSERT_VISITS \
-	"INSERT INTO fleet.geofence_visit (vehicle_id, geofence_id, dwelled_at, exited_at," \
-	"       exited_location, entered_at, entered_location, tenant_id, name)" \
-	" SELECT * FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::integer[])," \
-	"       pg_catalog.unnest($3::timestamptz[]), pg_catalog.unnest($4::timestamptz[])," \
-	"       pg_catalog.unnest($5::fleet.geopoint[]), pg_catalog.unnest($6::timestamptz[])," \
-	"       pg_catalog.unnest($7::fleet.geopoint[]), pg_catalog.unnest($8::integer[])," \
-	"       pg_catalog.unnest($9::text[]))" \
-	" ON CONFLICT (vehicle_id, geofence_id) WHERE exited_at IS NULL DO NOTHING"
-
-/* In the order of the parameters. */
-enum
-{
-	PARAM_VEHICLE, PARAM_FENCE, PARAM_DWELLED, PARAM_EXITED, PARAM_EXITED_LOCATION,
-	UPDATE_PARAMS,
-	PARAM_ENTERED = UPDATE_PARAMS, PARAM_ENTERED_LOCATION, PARAM_TENANT, PARAM_NAME,
-	INSERT_PARAMS
-};
-
-static void
-set_time(Datum *values, bool *nulls, int row, const FenceTransition *t)
-{
-	nulls[row] = (t == NULL);
-	values[row] = t ? TimestampTzGetDatum(t->event_time) : (Datum) 0;
-}
-
-static void
-set_location(Datum *values, bool *nulls, int row, const FenceTransition *t)
-{
-	nulls[row] = (t == NULL || !t->has_location);
-	values[row] = nulls[row] ? (Datum) 0 : GeopointGetDatum(t->location);
-}
-
-/* Writes those visits of the list that began before (or that began here). */
-static void
-write_visits(List *visits, bool began_here)
-{
-	static SPIPlanPtr plans[2] = {NULL, NULL};
-	static Oid	planned_geopoint[2];
-	int			nparams = began_here ? INSERT_PARAMS : UPDATE_PARAMS;
-	Oid			geopoint = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
-										   CStringGetDatum("geopoint"),
-										   ObjectIdGetDatum(fleet_schema_oid()));
-	Oid			element[INSERT_PARAMS] = {
-		INT8OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, geopoint,
-		TIMESTAMPTZOID, geopoint, INT4OID, TEXTOID
-	};
-	Datum	   *values[INSERT_PARAMS];
-	bool	   *nulls[INSERT_PARAMS];
-	Datum		params[INSERT_PARAMS];
-	int			n = 0;
-	ListCell   *lc;
-
-	for (int p = 0; p < nparams; p++)
-	{
-		values[p] = palloc0(sizeof(Datum) * list_length(visits));
-		nulls[p] = palloc0(sizeof(bool) * list_length(visits));
-	}
-	foreach(lc, visits)
-	{
-		Visit	   *v = lfirst(lc);
-
-		if ((v->entered != NULL) != began_here)
-			continue;
-		values[PARAM_VEHICLE][n] = Int64GetDatum(v->any->vehicle_id);
-		values[PARAM_FENCE][n] = Int32GetDatum(v->any->geofence_id);
-		set_time(values[PARAM_DWELLED], nulls[PARAM_DWELLED], n, v->dwelled);
-		set_time(values[PARAM_EXITED], nulls[PARAM_EXITED], n, v->exited);
-		set_location(values[PARAM_EXITED_LOCATION], nulls[PARAM_EXITED_LOCATION], n, v->exited);
-		if (began_here)
-		{
-			set_time(values[PARAM_ENTERED], nulls[PARAM_ENTERED], n, v->entered);
-			set_location(values[PARAM_ENTERED_LOCATION], nulls[PARAM_ENTERED_LOCATION], n, v->entered);
-			values[PARAM_TENANT][n] = Int32GetDatum(v->any->tenant_id);
-			values[PARAM_NAME][n] = CStringGetTextDatum(v->any->name);
-		}
-		n++;
-	}
-	if (n == 0)
-		return;
-
-	for (int p = 0; p < nparams; p++)
-	{
-		int16		len;
-		bool		byval;
-		char		align;
-		int			lower = 1;
-
-		get_typlenbyvalalign(element[p], &len, &byval, &align);
-		params[p] = PointerGetDatum(construct_md_array(values[p], nulls[p], 1, &n, &lower,
-													   element[p], len, byval, align));
-	}
-
-	SPI_connect();
-	/* the extension may have been dropped and created anew */
-	if (plans[began_here] != NULL && planned_geopoint[began_here] != geopoint)
-	{
-		SPI_freeplan(plans[began_here]);
-		plans[began_here] = NULL;
-	}
-	if (plans[began_here] == NULL)
-	{
-		Oid			types[INSERT_PARAMS];
-		SPIPlanPtr	plan;
-
-		for (int p = 0; p < nparams; p++)
-			types[p] = get_array_type(element[p]);
-		/* planned for the table as it is: a plan from when it was empty would scan it */
-		plan = SPI_prepare_cursor(began_here ? INSERT_VISITS : UPDATE_VISITS, nparams, types,
-								  CURSOR_OPT_CUSTOM_PLAN);
-		if (plan == NULL || SPI_keepplan(plan) != 0)
-			elog(ERROR, "could not prepare the writing of visits");
-		plans[began_here] = plan;
-		planned_geopoint[began_here] = geopoint;
-	}
-	if (SPI_execute_plan(plans[began_here], params, NULL, false, 0) < 0)
-		elog(ERROR, "could not write visits");
-	SPI_finish();
-}
-
-/* Closes what a fence left open that is gone by now; see `gone`. */
-static void
-settle_gone(void)
-{
-	Datum	   *ids = palloc(sizeof(Datum) * ngone);
-	Oid			type = INT4ARRAYOID;
-	Datum		param;
-
-	for (int i = 0; i < ngone; i++)
-		ids[i] = Int32GetDatum(gone[i]);
-	param = PointerGetDatum(construct_array(ids, ngone, INT4OID, sizeof(int32), true, TYPALIGN_INT));
-	ngone = 0;
-	SPI_connect();
-	if (SPI_execute_with_args("SELECT fleet.geofence_end(ARRAY("
-							  "SELECT id FROM pg_catalog.unnest($1) id WHERE NOT EXISTS"
-							  " (SELECT FROM fleet.geofence g WHERE g.geofence_id = id AND g.enabled)))",
-							  1, &type, &param, NULL, false, 0) < 0)
-		elog(ERROR, "could not settle geofences that are gone");
-	SPI_finish();
-}
-
-void
-geofence_store(WatchResult *result)
-{
-	HASHCTL		ctl = {0};
-	HTAB	   *latest;
-	List	   *visits = NIL;
-	ListCell   *lc;
-
-	if (ngone > 0)
-		settle_gone();
-	if (result->transitions == NIL)
-		return;
-
-	ctl.keysize = sizeof(VisitKey);
-	ctl.entrysize = sizeof(VisitEntry);
-	ctl.hcxt = CurrentMemoryContext;
-	latest = hash_create("fleet visits", 256, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	foreach(lc, result->transitions)
-	{
-		const FenceTransition *t = lfirst(lc);
-		VisitKey	key = {t->vehicle_id, t->geofence_id};
-		VisitEntry *entry;
-		bool		found;
-
-		if (t->kind == FENCE_CROSS)
-			continue;
-		entry = hash_search(latest, &key, HASH_ENTER, &found);
-		if (!found || t->kind == FENCE_ENTER)
-		{
-			entry->visit = palloc0(sizeof(Visit));
-			entry->visit->any = t;
-			visits = lappend(visits, entry->visit);
-		}
-		if (t->kind == FENCE_ENTER)
-			entry->visit->entered = t;
-		else if (t->kind == FENCE_DWELL)
-			entry->visit->dwelled = t;
-		else
-			entry->visit->exited = t;
-	}
-	hash_destroy(latest);
-
-	/* first those from before: they make room for the next visit of that vehicle */
-	write_visits(visits, false);
-	write_visits(visits, true);
 }

@@ -74,7 +74,9 @@ typedef struct WatchResult
 /* --- geofence.c --- */
 extern void geofence_watch(VehicleState *vs, const Report *report, WatchResult *out);
 extern void geofence_watch_clock(VehicleState *vs, TimestampTz now, WatchResult *out);
+/* --- geofence_memory.c --- */
 extern void geofence_pack(VehicleState *vs);	/* fence_memory -> fence_state */
+/* --- geofence_visit.c --- */
 /* Writes fleet.geofence_visit from the transitions; called in stage 5 through SPI. */
 extern void geofence_store(WatchResult *result);
 
