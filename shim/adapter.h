@@ -37,6 +37,12 @@ typedef struct Session
 	bool		authenticated;	/* its source is known */
 	bool		datagram;		/* data is a whole datagram: nothing will follow it */
 	int64_t		now_us;			/* Unix epoch; when the bytes came */
+	const char *topic;			/* the listener's pattern; see topic.h */
+	size_t		frame_max;		/* limits.frame_bytes as the session began */
+
+	/* By the adapter, for the core. */
+	int64_t		idle_us;		/* how long this peer may rest; 0: as configured */
+	const char *ending;			/* static text: close it soon, for this reason */
 	void	   *state;			/* session_size bytes, zeroed when it begins */
 } Session;
 
@@ -62,6 +68,7 @@ typedef enum DecodeStatus
 	DECODE_IGNORED,				/* nothing in it: not counted, never acknowledged */
 	DECODE_REPLY,				/* write reply now; not counted, no records */
 	DECODE_HELLO,				/* authenticate with token and mapping */
+	DECODE_END,					/* the peer said goodbye: as the end of its input */
 	DECODE_BAD					/* write reply, if any, and close: reason */
 } DecodeStatus;
 
@@ -83,6 +90,7 @@ typedef struct Decoded
 
 	char		token[ADAPTER_TOKEN_MAX + 1];	/* DECODE_HELLO */
 	char		mapping[ADAPTER_NAME_MAX + 1];	/* DECODE_HELLO; "": the listener's */
+	bool		mapping_optional;	/* DECODE_HELLO: the listener's if there is no such one */
 } Decoded;
 
 typedef enum Welcome
@@ -146,6 +154,13 @@ typedef struct Adapter
 	/* What to write before a close for that reason (static text); may be NULL. */
 	void		(*farewell) (Session *session, const char *reason, Buf *out);
 
+	/*
+	 * The connection is over, for that reason: nothing can be written any
+	 * more, but records of this very end may be emitted, which nobody
+	 * acknowledges; without authentication emit is NULL.  May be NULL.
+	 */
+	void		(*over) (Session *session, const char *reason, Decoded *out);
+
 	/* --- adapters that bring their own server (http): only this --- */
 	const struct Service *service;
 } Adapter;
@@ -172,5 +187,6 @@ extern const Adapter *const adapters[];	/* NULL ends it */
 extern const Adapter adapter_json;	/* adapters/json.c */
 extern const Adapter adapter_http;	/* adapters/http.c */
 extern const Adapter adapter_teltonika; /* adapters/teltonika.c */
+extern const Adapter adapter_mqtt;	/* adapters/mqtt.c */
 
 #endif							/* SHIM_ADAPTER_H */

@@ -14,6 +14,7 @@
 #include "adapter.h"
 #include "log.h"
 #include "mapping.h"
+#include "topic.h"
 
 #define CONFIG_FILE_MAX ((size_t) 16 << 20)
 #define KiB 1024
@@ -124,6 +125,8 @@ static const Setting listener_settings[] = {
 	"source_id of peers that claim an identity and cannot prove it (trackers)"},
 	{"listeners[].allow", SETTING_NETWORKS, HERE(allow), 0, 0, NULL, true,
 	"list of address ranges that may connect; none: all"},
+	{"listeners[].topic", SETTING_STRING, HERE(topic), 0, 0, "telemetry/{vehicle}", false,
+	"pattern of the topics that vehicles publish to: mqtt"},
 	{"listeners[].tls.certificate", SETTING_STRING, HERE(tls_certificate), 0, 0, NULL, true,
 	"PEM file of the certificate and its chain"},
 	{"listeners[].tls.key", SETTING_STRING, HERE(tls_key), 0, 0, NULL, true,
@@ -150,6 +153,7 @@ const Config *cf = NULL;
 static Config *current = NULL;
 static unsigned generation = 0;
 
+static bool set_defaults(Table *table);
 static bool read_object(Table *table, const char *path, struct json_object *object);
 static bool set_defaults(Table *table);
 
@@ -192,6 +196,8 @@ read_listeners(Table *table, const char *path, struct json_object *value)
 		inner.target = listener;
 		if (!set_defaults(&inner) || !read_object(&inner, where, item))
 			return false;
+		if (!topic_pattern_valid(listener->topic))
+			return fail(table, where, "\"topic\" needs one level {vehicle}");
 		if (listener->adapter_name == NULL)
 			return fail(table, where, "\"adapter\" is missing");
 		if (listener->address == NULL)

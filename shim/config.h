@@ -34,6 +34,7 @@ typedef struct ListenerConfig
 	int64_t		source;			/* of adapters whose peers claim an identity; else 0 */
 	Network    *allow;			/* who may connect; none: everybody */
 	size_t		nallow;
+	char	   *topic;			/* pattern of topics, for mqtt */
 	char	   *tls_certificate;	/* NULL: no TLS */
 	char	   *tls_key;
 	const struct Adapter *adapter;

@@ -179,6 +179,7 @@ conn_close(Conn *conn, StatCounter reason, const char *detail)
 			 log_int("acked", (int64_t) conn->acked));
 	if (conn->auth != NULL)
 		auth_cancel(conn->auth);
+	conn_over(conn, stats_label(reason));
 	if (conn->owner != NULL)
 		sink_owner_free(conn->owner);
 	event_del(&conn->readable);
@@ -261,8 +262,10 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
 					conn_finish(conn, STAT_CLOSED_AUTH_TIMEOUT, NULL);
 			}
 			else if (state == CONN_OPEN && conn->acked == conn->counted &&
-					 now - conn->active_us > idle_us)
+					 now - conn->active_us > (conn->session.idle_us > 0 ? conn->session.idle_us : idle_us))
 				conn_finish(conn, STAT_CLOSED_IDLE, NULL);
+			else if (conn->session.ending != NULL && state >= CONN_OPEN && state < CONN_DRAINING)
+				conn_finish(conn, STAT_CLOSED_PROTOCOL, conn->session.ending);
 			else if (state == CONN_LINGERING && now - conn->ended_us > linger_us)
 				conn_close(conn, conn->reason, conn->detail);
 		}
@@ -396,6 +399,8 @@ conn_accept(int fd, const struct sockaddr *address, socklen_t len, const Listene
 	conn->listener = listener;
 	conn->adapter = adapter;
 	conn->session.authenticated = adapter->claims;
+	conn->session.topic = listener->topic;
+	conn->session.frame_max = (size_t) cf->limit_frame_bytes;
 	memcpy(conn->address, bytes, sizeof(bytes));
 	memcpy(conn->peer, peer, sizeof(peer));
 	conn->opened_us = conn->active_us = conn->progress_us = clock_us();

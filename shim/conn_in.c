@@ -43,6 +43,28 @@ on_record(void *arg, const Record *rec)
 	frame->records++;
 }
 
+/* A record of the end: nobody waits for its outcome. */
+static void
+on_last_record(void *arg, const Record *rec)
+{
+	Conn	   *conn = arg;
+
+	if (sink_submit(conn->owner, 0, conn->source_id, rec) != SINK_OK)
+		log_warning("last_record_lost", log_str("peer", conn->peer), log_str("reason", "overload"));
+}
+
+void
+conn_over(Conn *conn, const char *reason)
+{
+	if (conn->adapter->over == NULL || conn->session.state == NULL)
+		return;
+	decoded.emit = conn->owner != NULL ? on_last_record : NULL;
+	decoded.emit_arg = conn;
+	conn->session.now_us = clock_unix_us();
+	conn->adapter->over(&conn->session, reason, &decoded);
+	decoded.emit = on_record;
+}
+
 /* The mapping by its name: a reload may have made it anew. */
 static bool
 find_mapping(Conn *conn)
@@ -127,8 +149,11 @@ conn_hello(Conn *conn)
 {
 	int32_t		source_id;
 	AuthStatus	status;
+	const char *mapping = decoded.mapping;
 
-	set_mapping_name(conn, decoded.mapping[0] ? decoded.mapping : conn->listener->mapping_name);
+	if (mapping[0] == '\0' || (decoded.mapping_optional && config_mapping(mapping) == NULL))
+		mapping = conn->listener->mapping_name;
+	set_mapping_name(conn, mapping);
 	status = auth_check(decoded.token, strlen(decoded.token), &source_id, on_auth, conn, &conn->auth);
 	OPENSSL_cleanse(decoded.token, sizeof(decoded.token));
 	if (status == AUTH_PENDING)
@@ -163,6 +188,7 @@ conn_take_frame(Conn *conn, const Frame *frame)
 	decoded.reply = &conn->out;
 	decoded.token[0] = '\0';
 	decoded.mapping[0] = '\0';
+	decoded.mapping_optional = false;
 	status = conn->adapter->decode(&conn->session, frame, &decoded);
 	if (conn->overloaded)
 	{
@@ -195,6 +221,9 @@ conn_take_frame(Conn *conn, const Frame *frame)
 			}
 			conn_hello(conn);
 			return conn->state == CONN_OPEN;
+		case DECODE_END:
+			conn_finish(conn, STAT_CLOSED_EOF, decoded.reason);
+			return false;
 		case DECODE_BAD:
 			conn_finish(conn, STAT_CLOSED_PROTOCOL, decoded.reason);
 			return false;

@@ -92,6 +92,9 @@ extern void conn_in_stop(void);
 extern void conn_on_readable(evutil_socket_t fd, short what, void *arg);
 extern void conn_on_writable(evutil_socket_t fd, short what, void *arg);
 
+/* The last word is the adapter's: records of the connection's end. */
+extern void conn_over(Conn *conn, const char *reason);
+
 /* The token has been checked. */
 extern void conn_welcome(Conn *conn, AuthStatus status, int32_t source_id);
 

@@ -235,6 +235,7 @@ take_frame(Datagram *datagram, const Frame *frame, Buf *reply)
 		case DECODE_REPLY:
 			return !datagram->overloaded;
 		case DECODE_HELLO:
+		case DECODE_END:
 		case DECODE_BAD:
 			return false;
 	}

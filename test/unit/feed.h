@@ -230,6 +230,7 @@ feed_frame(Feed *feed, const Frame *frame, bool skipped)
 			if (feed->adapter->welcome != NULL)
 				feed->adapter->welcome(&feed->session, feed->welcome, &feed->out);
 			break;
+		case DECODE_END:
 		case DECODE_BAD:
 			if (!feed->stubborn)
 				feed->refused = decoded.reason ? decoded.reason : "";
