@@ -55,15 +55,20 @@ $(FULL_SCRIPT): $(SQL_PIECES) control/fleet.control
 
 all: shim
 install: install-shim
+uninstall: uninstall-shim
 clean: clean-shim
 
-.PHONY: shim install-shim clean-shim
+uninstall-shim:
+	rm -f $(addprefix '$(DESTDIR)$(bindir)'/, fleetd fleetsim)
+
+.PHONY: shim install-shim uninstall-shim clean-shim
 shim:
 	@$(MAKE) --no-print-directory -C shim PG_CONFIG=$(PG_CONFIG) VERSION=$(EXTVERSION)
 install-shim:
 	@$(MAKE) --no-print-directory -C shim install PG_CONFIG=$(PG_CONFIG) VERSION=$(EXTVERSION) DESTDIR=$(DESTDIR)
 clean-shim:
 	@$(MAKE) --no-print-directory -C shim clean
+	@if [ -e build/demo/data/postmaster.pid ]; then tools/demo stop; fi
 	rm -rf build
 
 include test/targets.mk
