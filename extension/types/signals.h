@@ -5,7 +5,7 @@
  * Well-known names (dictionary.h) are stored by their dictionary number, any
  * other name in full.  Entries are kept in canonical order: well-known ones by
  * number, then the others by name in byte order; each name at most once.  The
- * packed layout is private to signals.c; others use the functions below.
+ * packed layout is private (signals_layout.h); others use the functions below.
  */
 #ifndef FLEET_SIGNALS_H
 #define FLEET_SIGNALS_H
