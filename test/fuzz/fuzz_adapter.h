@@ -5,6 +5,9 @@
  *		#define FUZZ_ADAPTER adapter_acme
  *		#include "fuzz_adapter.h"
  *
+ * FUZZ_EXTRA may name a function that makes more of the input, for fuzz_run(): one
+ * that mends a checksum, say.
+ *
  * Whatever bytes come, frame() must stay within them and advance, decode() must
  * emit what the extension takes, and ack() must bear every outcome.  Each input
  * goes through as one piece and as two, before a login and after one.
@@ -107,6 +110,7 @@ fuzz_take(Session *session, const char *data, size_t len, size_t *taken, Buf *ou
 	{
 		Frame		frame = {data + at, 0, NULL};
 		FrameStatus status = FUZZ_ADAPTER.frame(session, data + at, len - at, &frame);
+		DecodeStatus outcome;
 
 		if (status == FRAME_MORE)
 			return true;
@@ -129,11 +133,11 @@ fuzz_take(Session *session, const char *data, size_t len, size_t *taken, Buf *ou
 		decoded.reply = out;
 		decoded.tag = 0;
 		decoded.reason = NULL;
-		switch (FUZZ_ADAPTER.decode(session, &frame, &decoded))
+		outcome = FUZZ_ADAPTER.decode(session, &frame, &decoded);
+		if (outcome == DECODE_OK || fuzz_frames[fuzz_counted - fuzz_acked].records > 0)
+			fuzz_frames[fuzz_counted++ - fuzz_acked].tag = decoded.tag;
+		switch (outcome)
 		{
-			case DECODE_OK:
-				fuzz_frames[fuzz_counted++ - fuzz_acked].tag = decoded.tag;
-				break;
 			case DECODE_BAD:
 				if (decoded.reason == NULL)
 					fuzz_fail("closed without a reason");
@@ -148,9 +152,9 @@ fuzz_take(Session *session, const char *data, size_t len, size_t *taken, Buf *ou
 }
 
 static void
-fuzz_run(const char *data, size_t size, size_t first, const char *device)
+fuzz_session(const char *data, size_t size, size_t first, const char *device, bool datagram)
 {
-	Session		session = {.authenticated = true, .now_us = INT64_C(1800000549000000)};
+	Session		session = {.authenticated = true, .datagram = datagram, .now_us = INT64_C(1800000549000000)};
 	Buf			out = {0};
 	size_t		taken;
 	char	   *rest;
@@ -179,6 +183,13 @@ fuzz_run(const char *data, size_t size, size_t first, const char *device)
 	free(session.state);
 }
 
+/* The first bytes in a piece of their own. */
+static void
+fuzz_run(const char *data, size_t size, size_t first, const char *device)
+{
+	fuzz_session(data, size, first, device, false);
+}
+
 int			LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 
 int
@@ -191,6 +202,11 @@ LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	fuzz_run(bytes, size, size, "");
 	fuzz_run(bytes, size, size, "123456789012345");
 	fuzz_run(bytes, size, size / 2, "123456789012345");
+	if (FUZZ_ADAPTER.datagrams)
+		fuzz_session(bytes, size, size, "", true);
+#ifdef FUZZ_EXTRA
+	FUZZ_EXTRA(bytes, size);
+#endif
 	return 0;
 }
 
