@@ -1,0 +1,137 @@
+/*
+ * http_conn.h
+ *	  A connection of the HTTP service, as its files share it: adapters/http.c
+ *	  listens, http_conn.c has the connection's life, http_telemetry.c the
+ *	  request that brings documents, http_answer.c the answers.
+ */
+#ifndef SHIM_HTTP_CONN_H
+#define SHIM_HTTP_CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "auth.h"
+#include "buf.h"
+#include "config.h"
+#include "http_body.h"
+#include "http_head.h"
+#include "record.h"
+#include "sink.h"
+
+struct bufferevent;
+struct evbuffer;
+struct event;
+struct event_base;
+
+typedef enum HttpState
+{
+	HTTP_IDLE,					/* no byte of a request yet */
+	HTTP_READ_HEAD,
+	HTTP_WAIT_AUTH,				/* the database is asked about the token */
+	HTTP_READ_BODY,
+	HTTP_WAIT_COMMIT,			/* documents are with the sink */
+	HTTP_WRITE,					/* the answer leaves */
+	HTTP_LINGER					/* answered early: the rest is swallowed, then close */
+} HttpState;
+
+typedef struct HttpError
+{
+	uint64_t	index;			/* of the document, from 0 */
+	char		code[24];
+	char		field[RECORD_NAME_MAX + 1];
+} HttpError;
+
+typedef struct HttpService HttpService;
+
+typedef struct HttpConn
+{
+	struct HttpConn *next;
+	struct HttpConn *prev;
+	HttpService *service;
+	HttpState	state;
+	struct bufferevent *bev;
+	struct event *timer;
+	struct sockaddr_storage peer;
+	socklen_t	peer_len;
+	bool		eof;			/* the peer sends no more */
+
+	/* the request */
+	HttpHead	head;
+	size_t		searched;		/* bytes of input without the head's end */
+	bool		serving;		/* counted as a request being served */
+	bool		keep_alive;		/* after the answer */
+	bool		body_unread;	/* some of it has not been taken from the input */
+	AuthRequest *auth;
+	int32_t		source_id;
+	Buf			body;
+	Chunks		chunks;
+	uint64_t	body_left;
+	size_t		body_seen;		/* bytes when the timer last looked */
+	size_t		swallowed;
+
+	/* its documents */
+	SinkOwner  *owner;
+	int64_t		received_us;
+	uint64_t	submitted;
+	uint64_t	counts[3];		/* by SinkVerdict */
+	HttpError  *errors;
+	size_t		nerrors;
+	size_t		errors_size;
+} HttpConn;
+
+struct HttpService
+{
+	struct event_base *base;
+	const ListenerConfig *config;
+	int			fd;				/* -1: draining */
+	struct event *accept_event;
+	struct event *resume_timer;
+	bool		draining;
+	HttpConn   *conns;
+	size_t		nconns;
+};
+
+/* --- http_conn.c --- */
+
+/* Takes over an accepted, non-blocking socket; closes it when memory is out. */
+extern void http_conn_new(HttpService *service, int fd, const struct sockaddr *peer, socklen_t peer_len);
+extern void http_conn_free(HttpConn *conn);
+extern void http_conn_set_state(HttpConn *conn, HttpState state);
+/* Goes on with the input as far as the state lets it; may free the connection. */
+extern void http_conn_process(HttpConn *conn);
+/*
+ * There is no memory for an answer: ends it in the next turn of the loop, since
+ * the callers still use it.
+ */
+extern void http_conn_abandon(HttpConn *conn);
+
+/* --- http_telemetry.c: POST /v1/telemetry --- */
+
+/* The head was read.  Answers, or waits for the token's check or the body. */
+extern void http_telemetry_begin(HttpConn *conn);
+/* HTTP_READ_BODY: moves what has come from the input to the body. */
+extern void http_telemetry_read(HttpConn *conn);
+/* The request is over, whatever came of it. */
+extern void http_telemetry_end(HttpConn *conn);
+
+/* --- http_answer.c --- */
+
+/*
+ * Writes the answer, ends the request; headers are whole lines, content is
+ * freed.  The connection goes on only when all of the request has been read and
+ * both sides want it.
+ */
+extern void http_answer(HttpConn *conn, int status, const char *headers, const char *type,
+						struct evbuffer *content);
+extern void http_answer_text(HttpConn *conn, int status, const char *headers, const char *text, size_t len);
+/* {"error":"..."}; the text is ours, and holds nothing to be escaped. */
+extern void http_answer_error(HttpConn *conn, int status, const char *headers, const char *error);
+extern void http_answer_denied(HttpConn *conn, const char *error);
+/* To be sent again later: the database is away, the sink is full, no commit in time. */
+extern void http_answer_away(HttpConn *conn);
+extern void http_answer_full(HttpConn *conn);
+extern void http_answer_late(HttpConn *conn);
+
+#endif							/* SHIM_HTTP_CONN_H */

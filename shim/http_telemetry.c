@@ -1,0 +1,411 @@
+/*
+ * http_telemetry.c
+ *	  POST /v1/telemetry: token, body, documents to the sink, their outcomes.
+ */
+#include "http_conn.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "gzip.h"
+#include "json_decode.h"
+#include "stats.h"
+
+#define DOCUMENTS_MAX 100000	/* in a request */
+#define ERRORS_MAX 1000			/* told of one by one */
+#define ROW_OVERHEAD 256		/* bytes of a queued row beyond its document, at most */
+
+static Record record;			/* of the document at hand */
+static size_t body_memory;		/* of all bodies */
+
+static void
+release_body(HttpConn *conn)
+{
+	body_memory -= buf_len(&conn->body);
+	stats_gauge_add(GAUGE_HTTP_BODY_BYTES, -(double) buf_len(&conn->body));
+	buf_release(&conn->body);
+}
+
+void
+http_telemetry_end(HttpConn *conn)
+{
+	release_body(conn);
+	if (conn->auth != NULL)
+		auth_cancel(conn->auth);
+	if (conn->owner != NULL)
+		sink_owner_free(conn->owner);
+	conn->auth = NULL;
+	conn->owner = NULL;
+	free(conn->errors);
+	conn->errors = NULL;
+	conn->nerrors = 0;
+	conn->errors_size = 0;
+	conn->submitted = 0;
+	memset(conn->counts, 0, sizeof(conn->counts));
+	if (conn->serving)
+		stats_gauge_add(GAUGE_HTTP_REQUESTS, -1);
+	conn->serving = false;
+}
+
+/* --- outcomes --- */
+
+static int
+compare_errors(const void *a, const void *b)
+{
+	uint64_t	x = ((const HttpError *) a)->index;
+	uint64_t	y = ((const HttpError *) b)->index;
+
+	return (x > y) - (x < y);
+}
+
+/* {"accepted":2,"repeated":0,"rejected":1,"errors":[{"index":1,...}]} */
+static void
+answer_outcome(HttpConn *conn)
+{
+	Buf			text = {0};
+	bool		ok;
+
+	/* Database connections decide in any order. */
+	if (conn->nerrors > 1)
+		qsort(conn->errors, conn->nerrors, sizeof(HttpError), compare_errors);
+	ok = buf_printf(&text, "{\"accepted\":%llu,\"repeated\":%llu,\"rejected\":%llu,\"errors\":[",
+					(unsigned long long) conn->counts[SINK_ACCEPTED],
+					(unsigned long long) conn->counts[SINK_REPEATED],
+					(unsigned long long) conn->counts[SINK_REJECTED]);
+	for (size_t i = 0; ok && i < conn->nerrors; i++)
+	{
+		const HttpError *error = &conn->errors[i];
+
+		ok = buf_printf(&text, "%s{\"index\":%llu,\"code\":", i > 0 ? "," : "",
+						(unsigned long long) error->index) &&
+			buf_add_json(&text, error->code, strlen(error->code));
+		if (ok && error->field[0] != '\0')
+			ok = buf_add(&text, ",\"field\":", 9) &&
+				buf_add_json(&text, error->field, strlen(error->field));
+		ok = ok && buf_add(&text, "}", 1);
+	}
+	ok = ok && buf_add(&text, "]", 1);
+	if (ok && conn->counts[SINK_REJECTED] > conn->nerrors)
+		ok = buf_printf(&text, ",\"errors_omitted\":%llu",
+						(unsigned long long) (conn->counts[SINK_REJECTED] - conn->nerrors));
+	ok = ok && buf_add(&text, "}\n", 2);
+	if (ok)
+		http_answer_text(conn, 200, "", buf_data(&text), buf_len(&text));
+	else
+		http_conn_abandon(conn);
+	buf_release(&text);
+}
+
+static void
+on_decided(void *arg, const SinkOutcome *outcome)
+{
+	HttpConn   *conn = arg;
+	HttpError  *error;
+
+	conn->counts[outcome->verdict]++;
+	if (outcome->verdict != SINK_REJECTED || conn->nerrors == ERRORS_MAX)
+		return;
+	if (conn->nerrors == conn->errors_size)
+	{
+		size_t		size = conn->errors_size ? conn->errors_size * 2 : 8;
+		HttpError  *more = realloc(conn->errors, size * sizeof(HttpError));
+
+		/* Told of by number only. */
+		if (more == NULL)
+			return;
+		conn->errors = more;
+		conn->errors_size = size;
+	}
+	error = &conn->errors[conn->nerrors++];
+	error->index = outcome->seq;
+	snprintf(error->code, sizeof(error->code), "%s", outcome->code);
+	snprintf(error->field, sizeof(error->field), "%s", outcome->field);
+}
+
+static void
+on_settled(void *arg)
+{
+	HttpConn   *conn = arg;
+
+	/* While documents are still being submitted, there is more to come. */
+	if (conn->state == HTTP_WAIT_COMMIT &&
+		conn->counts[0] + conn->counts[1] + conn->counts[2] == conn->submitted)
+		answer_outcome(conn);
+}
+
+static const SinkOwnerOps owner_ops = {.decided = on_decided,.settled = on_settled};
+
+/* --- documents --- */
+
+/* How many documents there are; -1 when it has been answered why there are none. */
+static int64_t
+count_documents(HttpConn *conn, const char *text, size_t len)
+{
+	Body		body;
+	Str			document;
+	BodyResult	result;
+	int64_t		n = 0;
+
+	body_begin(&body, conn->head.form, text, len);
+	while ((result = body_next(&body, &document)) == BODY_DOCUMENT)
+	{
+		if (document.len > (size_t) cf->limit_frame_bytes)
+		{
+			http_answer_error(conn, 413, "", "a document is too long");
+			return -1;
+		}
+		if (++n > DOCUMENTS_MAX)
+		{
+			http_answer_error(conn, 413, "", "too many documents");
+			return -1;
+		}
+	}
+	if (result == BODY_NOT_JSON)
+	{
+		http_answer_error(conn, 400, "", "the body is neither a JSON object nor an array");
+		return -1;
+	}
+	if (n == 0 && (len == 0 || conn->head.form == HTTP_FORM_LINES))
+	{
+		http_answer_error(conn, 400, "", "the body is empty");
+		return -1;
+	}
+	return n;
+}
+
+static void
+submit_documents(HttpConn *conn, const Mapping *mapping, const char *text, size_t len)
+{
+	Body		body;
+	Str			document;
+
+	body_begin(&body, conn->head.form, text, len);
+	while (body_next(&body, &document) == BODY_DOCUMENT)
+	{
+		json_decode(mapping, document.data, document.len, &record);
+		/* A gateway may know when it had it; nobody has it before it came. */
+		if (record.received_at_us == 0 || record.received_at_us > conn->received_us)
+			record.received_at_us = conn->received_us;
+		/* What was taken will be committed; the sender repeats it all. */
+		if (sink_submit(conn->owner, conn->submitted, conn->source_id, &record) != SINK_OK)
+		{
+			http_answer_full(conn);
+			return;
+		}
+		conn->submitted++;
+	}
+	http_conn_set_state(conn, HTTP_WAIT_COMMIT);
+}
+
+static void
+take_documents(HttpConn *conn, const char *text, size_t len)
+{
+	const char *name = conn->head.mapping[0] != '\0' ? conn->head.mapping :
+		conn->service->config->mapping_name;
+	const Mapping *mapping = config_mapping(name);
+	int64_t		n;
+
+	if (mapping == NULL)
+	{
+		http_answer_error(conn, 400, "", "mapping unknown");
+		return;
+	}
+	n = count_documents(conn, text, len);
+	if (n < 0)
+		return;
+	if (n == 0)
+	{
+		answer_outcome(conn);
+		return;
+	}
+	if (len + (size_t) n * ROW_OVERHEAD > sink_room())
+	{
+		http_answer_full(conn);
+		return;
+	}
+	conn->owner = sink_owner_new(&owner_ops, conn);
+	if (conn->owner == NULL)
+	{
+		http_answer_full(conn);
+		return;
+	}
+	submit_documents(conn, mapping, text, len);
+}
+
+/* --- the body --- */
+
+/* All of the body is there. */
+static void
+body_complete(HttpConn *conn)
+{
+	Buf			plain = {0};
+
+	conn->body_unread = false;
+	conn->received_us = clock_unix_us();
+	if (conn->head.encoding == HTTP_ENCODING_NONE)
+	{
+		/* It must outlive the answer to it, which releases conn->body. */
+		plain = conn->body;
+		conn->body = (Buf) {0};
+		body_memory -= buf_len(&plain);
+		stats_gauge_add(GAUGE_HTTP_BODY_BYTES, -(double) buf_len(&plain));
+		take_documents(conn, buf_data(&plain), buf_len(&plain));
+	}
+	else
+	{
+		GzipResult	result = gzip_inflate(buf_data(&conn->body), buf_len(&conn->body),
+										  (size_t) cf->http_body_bytes, &plain);
+
+		release_body(conn);
+		switch (result)
+		{
+			case GZIP_OK:
+				take_documents(conn, buf_data(&plain), buf_len(&plain));
+				break;
+			case GZIP_CORRUPT:
+				http_answer_error(conn, 400, "", "the body is not gzip");
+				break;
+			case GZIP_TOO_LARGE:
+				http_answer_error(conn, 413, "", "the body is too large when decompressed");
+				break;
+			case GZIP_NO_MEMORY:
+				http_answer_full(conn);
+				break;
+		}
+	}
+	buf_release(&plain);
+}
+
+void
+http_telemetry_read(HttpConn *conn)
+{
+	struct evbuffer *in = bufferevent_get_input(conn->bev);
+	size_t		limit = (size_t) cf->http_body_bytes;
+	bool		done = false;
+
+	while (!done)
+	{
+		size_t		before = buf_len(&conn->body);
+		size_t		n = evbuffer_get_contiguous_space(in);
+		const char *data = (const char *) evbuffer_pullup(in, (ev_ssize_t) n);
+		ChunkResult result = CHUNKS_MORE;
+		size_t		taken = n;
+
+		if (n == 0)
+			return;
+		if (conn->head.chunked)
+			result = chunks_take(&conn->chunks, data, n, limit, &conn->body, &taken);
+		else
+		{
+			if (taken > conn->body_left)
+				taken = (size_t) conn->body_left;
+			conn->body_left -= taken;
+			if (!buf_add(&conn->body, data, taken))
+				result = CHUNKS_NO_MEMORY;
+			else if (conn->body_left == 0)
+				result = CHUNKS_DONE;
+		}
+		body_memory += buf_len(&conn->body) - before;
+		stats_gauge_add(GAUGE_HTTP_BODY_BYTES, (double) (buf_len(&conn->body) - before));
+		switch (result)
+		{
+			case CHUNKS_BAD:
+				http_answer_error(conn, 400, "", "the chunks are not in order");
+				return;
+			case CHUNKS_TOO_LARGE:
+				http_answer_error(conn, 413, "", "the body is too large");
+				return;
+			case CHUNKS_NO_MEMORY:
+				http_answer_full(conn);
+				return;
+			case CHUNKS_MORE:
+			case CHUNKS_DONE:
+				break;
+		}
+		evbuffer_drain(in, taken);
+		done = result == CHUNKS_DONE;
+		if (body_memory > (size_t) cf->limit_input_bytes)
+		{
+			http_answer_full(conn);
+			return;
+		}
+	}
+	body_complete(conn);
+}
+
+static void
+begin_body(HttpConn *conn)
+{
+	conn->chunks = (Chunks) {0};
+	conn->body_left = conn->head.length;
+	conn->body_seen = 0;
+	http_conn_set_state(conn, HTTP_READ_BODY);
+	if (conn->head.expects_continue && evbuffer_get_length(bufferevent_get_input(conn->bev)) == 0)
+		evbuffer_add_printf(bufferevent_get_output(conn->bev), "HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+static void
+authenticated(HttpConn *conn, AuthStatus status, int32_t source_id)
+{
+	switch (status)
+	{
+		case AUTH_OK:
+			conn->source_id = source_id;
+			begin_body(conn);
+			break;
+		case AUTH_DENIED:
+			http_answer_denied(conn, "token unknown");
+			break;
+		case AUTH_UNAVAILABLE:
+			http_answer_away(conn);
+			break;
+		case AUTH_PENDING:
+			http_conn_set_state(conn, HTTP_WAIT_AUTH);
+			break;
+	}
+}
+
+static void
+on_auth(void *arg, AuthStatus status, int32_t source_id)
+{
+	HttpConn   *conn = arg;
+
+	conn->auth = NULL;
+	authenticated(conn, status, source_id);
+	if (conn->state == HTTP_READ_BODY)
+		http_conn_process(conn);
+}
+
+void
+http_telemetry_begin(HttpConn *conn)
+{
+	HttpHead   *head = &conn->head;
+	AuthStatus	status;
+
+	conn->serving = true;
+	stats_gauge_add(GAUGE_HTTP_REQUESTS, 1);
+	if (head->token[0] == '\0')
+		http_answer_denied(conn, "Authorization: Bearer TOKEN is missing");
+	else if (head->form == HTTP_FORM_OTHER)
+		http_answer_error(conn, 415, "", "Content-Type must be application/json or application/x-ndjson");
+	else if (head->encoding == HTTP_ENCODING_OTHER)
+		http_answer_error(conn, 415, "Accept-Encoding: gzip\r\n", "Content-Encoding must be gzip or identity");
+	else if (!head->has_body)
+		http_answer_error(conn, 400, "", "the body is empty");
+	else if (!head->chunked && head->length > (uint64_t) cf->http_body_bytes)
+		http_answer_error(conn, 413, "", "the body is too large");
+	else if (!sink_up())
+		http_answer_away(conn);
+	else if (sink_full() || body_memory > (size_t) cf->limit_input_bytes)
+		http_answer_full(conn);
+	else
+	{
+		status = auth_check(head->token, strlen(head->token), &conn->source_id, on_auth, conn,
+							&conn->auth);
+		authenticated(conn, status, conn->source_id);
+	}
+}
