@@ -23,41 +23,16 @@
 #include "config.h"
 #include "db.h"
 #include "log.h"
+#include "sink_batch.h"
 #include "stats.h"
 #include "verdicts.h"
 
 #define COPY_PIECE ((size_t) 128 << 10) /* bytes handed to libpq at once */
 #define BATCH_BYTES_MAX ((size_t) 8 << 20)	/* a batch is sent when it has so much */
 #define SPANS_MAX 64			/* halving 2^32 rows leaves 33 */
-#define BATCHES_KEPT 8			/* empty ones, for the next */
 
 #define SINK_QUERY BATCH_COPY \
 	"; SELECT batch_id, accepted, repeated, late, rejected, refused, repeats FROM fleet.last_batch()"
-
-struct SinkOwner
-{
-	const SinkOwnerOps *ops;
-	void	   *arg;			/* NULL: gone, waits for its rows */
-	size_t		holds;			/* rows in flight, and being on a touched list */
-	SinkOwner  *next_touched;	/* itself: not on the list */
-};
-
-typedef struct BatchRow
-{
-	size_t		offset;			/* in the batch's data */
-	SinkOwner  *owner;
-	uint64_t	seq;
-} BatchRow;
-
-typedef struct Batch
-{
-	struct Batch *next;
-	Buf			data;
-	BatchRow   *rows;
-	size_t		nrows;
-	size_t		capacity;
-	int64_t		since_us;		/* when the first row came */
-} Batch;
 
 typedef enum SpanMode
 {
@@ -118,8 +93,6 @@ static bool draining;
 static bool full;
 static size_t queue_bytes;
 static size_t queue_rows;
-static Batch *free_batches;
-static size_t nfree_batches;
 static Verdicts verdicts;		/* of the span being settled */
 static struct
 {
@@ -129,37 +102,6 @@ static struct
 static size_t nhooks;
 
 static void lane_next(Lane *lane);
-
-/* --- owners --- */
-
-SinkOwner *
-sink_owner_new(const SinkOwnerOps *ops, void *arg)
-{
-	SinkOwner  *owner = malloc(sizeof(*owner));
-
-	if (owner == NULL)
-		return NULL;
-	owner->ops = ops;
-	owner->arg = arg;
-	owner->holds = 0;
-	owner->next_touched = owner;
-	return owner;
-}
-
-void
-sink_owner_free(SinkOwner *owner)
-{
-	owner->arg = NULL;
-	if (owner->holds == 0)
-		free(owner);
-}
-
-static void
-owner_release(SinkOwner *owner)
-{
-	if (--owner->holds == 0 && owner->arg == NULL)
-		free(owner);
-}
 
 /* --- the queue and its marks --- */
 
@@ -239,68 +181,7 @@ account(size_t rows, size_t bytes, bool added)
 		full = true;
 }
 
-/* --- batches --- */
-
-static Batch *
-batch_take(void)
-{
-	Batch	   *batch = free_batches;
-
-	if (batch != NULL)
-	{
-		free_batches = batch->next;
-		nfree_batches--;
-		batch->next = NULL;
-		return batch;
-	}
-	return calloc(1, sizeof(*batch));
-}
-
-static void
-batch_give(Batch *batch)
-{
-	buf_release(&batch->data);
-	batch->nrows = 0;
-	if (nfree_batches < BATCHES_KEPT && batch->capacity <= 2 * (size_t) cf->batch_rows)
-	{
-		batch->next = free_batches;
-		free_batches = batch;
-		nfree_batches++;
-		return;
-	}
-	free(batch->rows);
-	free(batch);
-}
-
-static size_t
-row_end(const Batch *batch, size_t row)
-{
-	return row + 1 < batch->nrows ? batch->rows[row + 1].offset : buf_len(&batch->data);
-}
-
-static bool
-batch_add(Batch *batch, SinkOwner *owner, uint64_t seq, int32_t source_id, const Record *record)
-{
-	size_t		offset = buf_len(&batch->data);
-
-	if (batch->nrows == batch->capacity)
-	{
-		size_t		capacity = batch->capacity ? batch->capacity * 2 : 256;
-		BatchRow   *rows = realloc(batch->rows, capacity * sizeof(*rows));
-
-		if (rows == NULL)
-			return false;
-		batch->rows = rows;
-		batch->capacity = capacity;
-	}
-	if (!batch_encode(&batch->data, source_id, clock_unix_us(), record))
-		return false;
-	batch->rows[batch->nrows].offset = offset;
-	batch->rows[batch->nrows].owner = owner;
-	batch->rows[batch->nrows].seq = seq;
-	batch->nrows++;
-	return true;
-}
+/* --- submitting --- */
 
 /* The open batch takes no more rows. */
 static void
@@ -338,7 +219,7 @@ sink_submit(SinkOwner *owner, uint64_t seq, int32_t source_id, const Record *rec
 	{
 		struct timeval tv = {cf->batch_milliseconds / 1000, (cf->batch_milliseconds % 1000) * 1000};
 
-		lane->open = batch_take();
+		lane->open = sink_batch_take();
 		if (lane->open == NULL)
 			return SINK_FULL;
 		lane->open->since_us = clock_us();
@@ -348,7 +229,7 @@ sink_submit(SinkOwner *owner, uint64_t seq, int32_t source_id, const Record *rec
 	}
 	batch = lane->open;
 	before = buf_len(&batch->data);
-	if (!batch_add(batch, owner, seq, source_id, record))
+	if (!sink_batch_add(batch, owner, seq, source_id, record))
 		return SINK_FULL;
 	owner->holds++;
 	account(1, buf_len(&batch->data) - before + sizeof(BatchRow), true);
@@ -383,14 +264,14 @@ send_span(Lane *lane)
 	if (span->mode == SPAN_ROWS)
 	{
 		lane->copy_at = batch->rows[span->from].offset;
-		lane->copy_end = row_end(batch, span->to - 1);
+		lane->copy_end = sink_batch_row_end(batch, span->to - 1);
 	}
 	else
 	{
 		size_t		at = batch->rows[span->from].offset;
 
 		if (!batch_salvage(&lane->salvaged, buf_data(&batch->data) + at,
-						   row_end(batch, span->from) - at, span->mode == SPAN_SALVAGE))
+						   sink_batch_row_end(batch, span->from) - at, span->mode == SPAN_SALVAGE))
 		{
 			log_error("row_not_salvaged", log_int("lane", lane->number));
 			hold(lane);
@@ -576,7 +457,7 @@ settle_span(Lane *lane)
 		if (owner->arg == NULL)
 		{
 			stats_inc(STAT_ORPHANS);
-			owner_release(owner);
+			sink_owner_release(owner);
 			continue;
 		}
 		if (owner->next_touched == owner)
@@ -587,9 +468,9 @@ settle_span(Lane *lane)
 			touched_end = &owner->next_touched;
 		}
 		owner->ops->decided(owner->arg, &outcome);
-		owner_release(owner);
+		sink_owner_release(owner);
 	}
-	bytes = row_end(batch, span.to - 1) - batch->rows[span.from].offset + nrows * sizeof(BatchRow);
+	bytes = sink_batch_row_end(batch, span.to - 1) - batch->rows[span.from].offset + nrows * sizeof(BatchRow);
 	if (answered &&
 		(counts[SINK_ACCEPTED] != answer_number(lane->answer, 1) ||
 		 counts[SINK_REPEATED] != answer_number(lane->answer, 2) ||
@@ -617,7 +498,7 @@ settle_span(Lane *lane)
 	lane->failures = 0;
 	if (lane->nspans == 0)
 	{
-		batch_give(batch);
+		sink_batch_give(batch);
 		lane->flight = NULL;
 	}
 	account(nrows, bytes, false);
@@ -634,7 +515,7 @@ settle_span(Lane *lane)
 		owner->next_touched = owner;
 		if (owner->arg != NULL)
 			owner->ops->settled(owner->arg);
-		owner_release(owner);
+		sink_owner_release(owner);
 	}
 	if (full && queue_bytes < (size_t) cf->queue_low_bytes)
 	{
@@ -755,22 +636,6 @@ sink_flush(void)
 	}
 }
 
-static void
-batches_free(Batch *batch)
-{
-	while (batch != NULL)
-	{
-		Batch	   *next = batch->next;
-
-		for (size_t i = 0; i < batch->nrows; i++)
-			owner_release(batch->rows[i].owner);
-		buf_release(&batch->data);
-		free(batch->rows);
-		free(batch);
-		batch = next;
-	}
-}
-
 void
 sink_stop(void)
 {
@@ -783,8 +648,8 @@ sink_stop(void)
 		db_free(lane->db);
 		PQclear(lane->answer);
 		buf_release(&lane->salvaged);
-		batches_free(lane->open);
-		batches_free(lane->waiting);
+		sink_batches_free(lane->open);
+		sink_batches_free(lane->waiting);
 		/* Rows of spans that were settled have let go of their owners. */
 		if (lane->flight != NULL)
 		{
@@ -793,13 +658,12 @@ sink_stop(void)
 			lane->flight->nrows -= settled;
 			memmove(lane->flight->rows, lane->flight->rows + settled,
 					lane->flight->nrows * sizeof(BatchRow));
-			batches_free(lane->flight);
+			sink_batches_free(lane->flight);
 		}
 	}
-	batches_free(free_batches);
+	sink_batches_forget();
 	free(lanes);
 	verdicts_free(&verdicts);
 	lanes = NULL;
 	nlanes = 0;
-	free_batches = NULL;
 }
