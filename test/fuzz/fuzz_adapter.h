@@ -3,6 +3,7 @@
  *	  The body of a fuzzer for a stream adapter; the whole of fuzz_acme.c is
  *
  *		#define FUZZ_ADAPTER adapter_acme
+ *		#define FUZZ_MAPPING acme_mapping()		// if it reads documents
  *		#include "fuzz_adapter.h"
  *
  * FUZZ_EXTRA may name a function that makes more of the input, for fuzz_run(): one
@@ -57,8 +58,11 @@ fuzz_emit(void *arg, const Record *r)
 		fuzz_fail("number of signals");
 	if (r->has_event_time && (r->event_time_us < TIME_MIN_US || r->event_time_us >= TIME_END_US))
 		fuzz_fail("range of the event time");
+#ifndef FUZZ_MAPPING
+	/* In a document it is the sender's fault, for the server to find. */
 	if (isnan(r->latitude) != isnan(r->longitude))
 		fuzz_fail("half a location");
+#endif
 	if ((r->defect.len > 0 || r->device.len == 0 || !r->has_event_time) && r->raw.len == 0)
 		fuzz_fail("nothing to quarantine");
 	for (uint32_t i = 0; i < r->nsignals; i++)
@@ -138,6 +142,12 @@ fuzz_take(Session *session, const char *data, size_t len, size_t *taken, Buf *ou
 			fuzz_frames[fuzz_counted++ - fuzz_acked].tag = decoded.tag;
 		switch (outcome)
 		{
+			case DECODE_HELLO:
+				if (FUZZ_ADAPTER.welcome != NULL)
+					FUZZ_ADAPTER.welcome(session, WELCOME_OK, out);
+				break;
+			case DECODE_END:
+				return false;
 			case DECODE_BAD:
 				if (decoded.reason == NULL)
 					fuzz_fail("closed without a reason");
@@ -159,6 +169,11 @@ fuzz_session(const char *data, size_t size, size_t first, const char *device, bo
 	size_t		taken;
 	char	   *rest;
 
+	session.topic = "telemetry/{vehicle}";
+	session.frame_max = 65536;
+#ifdef FUZZ_MAPPING
+	session.mapping = FUZZ_MAPPING;
+#endif
 	strcpy(session.device, device);
 	if (FUZZ_ADAPTER.session_size > 0)
 		session.state = calloc(1, FUZZ_ADAPTER.session_size);
@@ -179,6 +194,13 @@ fuzz_session(const char *data, size_t size, size_t first, const char *device, bo
 	fuzz_ack(&session, &out);
 	if (FUZZ_ADAPTER.farewell != NULL)
 		FUZZ_ADAPTER.farewell(&session, "idle", &out);
+	if (FUZZ_ADAPTER.over != NULL)
+	{
+		Decoded		decoded = {.emit = fuzz_emit, .record = &fuzz_record};
+
+		memset(&fuzz_frames[0], 0, sizeof(AckFrame));
+		FUZZ_ADAPTER.over(&session, "idle", &decoded);
+	}
 	buf_release(&out);
 	free(session.state);
 }
