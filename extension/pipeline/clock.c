@@ -12,6 +12,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -127,6 +128,7 @@ tick(PG_FUNCTION_ARGS)
 	uint64		ndue;
 	Oid			vehicle_state;
 
+	PreventCommandIfReadOnly("fleet.tick()");
 	SPI_connect();
 	MemoryContextSwitchTo(context);
 	owner_begin(&guard);

@@ -539,8 +539,10 @@ ingest_json(PG_FUNCTION_ARGS)
 {
 	int32		source_id = PG_GETARG_INT32(0);
 	Jsonb	   *document = PG_GETARG_JSONB_P(1);
-	Batch	   *batch = batch_begin();
+	Batch	   *batch;
 
+	PreventCommandIfReadOnly("fleet.ingest_json()");
+	batch = batch_begin();
 	if (JB_ROOT_IS_ARRAY(document) && !JB_ROOT_IS_SCALAR(document))
 	{
 		int			n = JB_ROOT_COUNT(document);

@@ -12,6 +12,7 @@
 #include "common/sha2.h"
 #include "common/cryptohash.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "fleet.h"
@@ -81,6 +82,8 @@ find_channel(FunctionCallInfo fcinfo, char *result)
 	SPITupleTable *rows;
 	bool		isnull;
 
+	/* as LISTEN: a standby would take it and never send anything */
+	PreventCommandDuringRecovery("fleet.listen()");
 	SPI_connect();
 	rows = plan_select(&plan, "SELECT channel_key FROM fleet.tenant WHERE tenant_id OPERATOR(pg_catalog.=) $1",
 					   1, types, args);

@@ -200,9 +200,14 @@ settle_gone(void)
 	param = PointerGetDatum(construct_array(ids, ngone, INT4OID, sizeof(int32), true, TYPALIGN_INT));
 	ngone = 0;
 	SPI_connect();
-	if (SPI_execute_with_args("SELECT fleet.geofence_end(ARRAY("
-							  "SELECT id FROM pg_catalog.unnest($1) id WHERE NOT EXISTS"
-							  " (SELECT FROM fleet.geofence g WHERE g.geofence_id = id AND g.enabled)))",
+
+	/*
+	 * Not geofence_end(), which waits for the states of other vehicles: we hold
+	 * some already, maybe of higher ids.
+	 */
+	if (SPI_execute_with_args("SELECT fleet.geofence_sweep() WHERE EXISTS"
+							  " (SELECT FROM pg_catalog.unnest($1) id WHERE NOT EXISTS"
+							  " (SELECT FROM fleet.geofence g WHERE g.geofence_id = id AND g.enabled))",
 							  1, &type, &param, NULL, false, 0) < 0)
 		elog(ERROR, "could not settle geofences that are gone");
 	SPI_finish();
