@@ -26,6 +26,7 @@ typedef enum SettingType
 	SETTING_INTEGER,
 	SETTING_LEVEL,				/* of the log */
 	SETTING_NETWORKS,			/* list of ADDRESS/BITS, of a listener */
+	SETTING_DEVICES,			/* list of identities, of a listener */
 	SETTING_LISTENERS,			/* list; each has the rows of listener_settings */
 	SETTING_MAPPINGS			/* name -> mapping */
 } SettingType;
@@ -90,6 +91,10 @@ static const Setting settings[] = {
 	"seconds for a peer to read answers that wait for it"},
 	{"limits.datagrams", SETTING_INTEGER, AT(limit_datagrams), 1, 1000000, "10000", true,
 	"datagrams that may wait for their commit"},
+	{"limits.device_per_second", SETTING_INTEGER, AT(limit_device_per_second), 0, 1000000, "0", true,
+	"reports of one device in a second; 0: no limit"},
+	{"limits.source_per_second", SETTING_INTEGER, AT(limit_source_per_second), 0, 100000000, "0", true,
+	"reports of one source in a second; 0: no limit"},
 	{"http.body_bytes", SETTING_INTEGER, AT(http_body_bytes), 1024, 256 * MiB, "8388608", true,
 	"bytes in a request's body, after decompression"},
 	{"http.header_bytes", SETTING_INTEGER, AT(http_header_bytes), 1024, MiB, "16384", true,
@@ -125,6 +130,8 @@ static const Setting listener_settings[] = {
 	"source_id of peers that claim an identity and cannot prove it (trackers)"},
 	{"listeners[].allow", SETTING_NETWORKS, HERE(allow), 0, 0, NULL, true,
 	"list of address ranges that may connect; none: all"},
+	{"listeners[].devices", SETTING_DEVICES, HERE(devices), 0, 0, NULL, true,
+	"list of identities that may send; none: the tenant decides"},
 	{"listeners[].topic", SETTING_STRING, HERE(topic), 0, 0, "telemetry/{vehicle}", false,
 	"pattern of the topics that vehicles publish to: mqtt"},
 	{"listeners[].tls.certificate", SETTING_STRING, HERE(tls_certificate), 0, 0, NULL, true,
@@ -217,6 +224,8 @@ read_listeners(Table *table, const char *path, struct json_object *value)
 			return fail(table, where, "\"source\" is missing: peers of this adapter prove no identity");
 		if (!listener->adapter->claims && listener->source != 0)
 			return fail(table, where, "\"source\" is for adapters whose peers prove no identity");
+		if (listener->ndevices > 0 && !listener->adapter->claims)
+			return fail(table, where, "\"devices\" is for adapters whose peers prove no identity");
 		if ((listener->tls_certificate == NULL) != (listener->tls_key == NULL))
 			return fail(table, where, "tls needs both \"certificate\" and \"key\"");
 		if (listener->tls_certificate != NULL)
@@ -335,6 +344,72 @@ config_allows(const ListenerConfig *listener, const unsigned char *address)
 	return listener->nallow == 0;
 }
 
+static int
+compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+static void
+free_devices(ListenerConfig *listener)
+{
+	for (size_t i = 0; i < listener->ndevices; i++)
+		free(listener->devices[i]);
+	free(listener->devices);
+	listener->devices = NULL;
+	listener->ndevices = 0;
+}
+
+static bool
+read_devices(Table *table, const char *path, struct json_object *value, ListenerConfig *listener)
+{
+	size_t		n;
+
+	if (!json_object_is_type(value, json_type_array))
+		return fail(table, path, "must be a list");
+	n = json_object_array_length(value);
+	/* An empty list could mean nobody, or everybody. */
+	if (n == 0)
+		return fail(table, path, "must not be empty");
+	free_devices(listener);
+	listener->devices = calloc(n, sizeof(*listener->devices));
+	if (listener->devices == NULL)
+		return fail(table, path, "out of memory");
+	for (size_t i = 0; i < n; i++)
+	{
+		struct json_object *item = json_object_array_get_idx(value, i);
+		size_t		len;
+
+		if (!json_object_is_type(item, json_type_string))
+			return fail(table, path, "must hold strings");
+		len = (size_t) json_object_get_string_len(item);
+		if (len == 0 || len > DEVICE_MAX || strlen(json_object_get_string(item)) != len)
+			return fail(table, path, "holds what is no identity");
+		listener->devices[i] = strdup(json_object_get_string(item));
+		if (listener->devices[i] == NULL)
+			return fail(table, path, "out of memory");
+		listener->ndevices++;
+	}
+	qsort(listener->devices, n, sizeof(*listener->devices), compare_names);
+	return true;
+}
+
+bool
+config_allows_device(const ListenerConfig *listener, const char *device, size_t len)
+{
+	char		name[DEVICE_MAX + 1];
+	const char *key = name;
+
+	if (listener->ndevices == 0)
+		return true;
+	if (len == 0 || len > DEVICE_MAX)
+		return false;
+	memcpy(name, device, len);
+	name[len] = '\0';
+	return bsearch(&key, listener->devices, listener->ndevices, sizeof(*listener->devices),
+				   compare_names) != NULL;
+}
+
 static bool
 read_value(Table *table, const Setting *setting, const char *path, struct json_object *value)
 {
@@ -385,6 +460,8 @@ read_value(Table *table, const Setting *setting, const char *path, struct json_o
 			return fail(table, path, "must be debug, info, warning or error");
 		case SETTING_NETWORKS:
 			return read_networks(table, path, value, table->target);
+		case SETTING_DEVICES:
+			return read_devices(table, path, value, table->target);
 		case SETTING_LISTENERS:
 			return read_listeners(table, path, value);
 		case SETTING_MAPPINGS:
@@ -473,6 +550,7 @@ set_defaults(Table *table)
 				*(int64_t *) at = LOG_LEVEL_INFO;
 				break;
 			case SETTING_NETWORKS:
+			case SETTING_DEVICES:
 			case SETTING_LISTENERS:
 			case SETTING_MAPPINGS:
 				break;
@@ -627,6 +705,7 @@ config_free(Config *config)
 		free_strings(listener_settings, NLISTENER_SETTINGS, &config->listeners[i]);
 		tls_context_free(config->listeners[i].tls);
 		free(config->listeners[i].allow);
+		free_devices(&config->listeners[i]);
 	}
 	for (size_t i = 0; i < config->nmappings; i++)
 	{
@@ -662,6 +741,23 @@ take_over_networks(const Setting *setting, ListenerConfig *old, ListenerConfig *
 	new->nallow = nallow;
 }
 
+static void
+take_over_devices(const Setting *setting, ListenerConfig *old, ListenerConfig *new)
+{
+	char	  **devices = old->devices;
+	size_t		ndevices = old->ndevices;
+	bool		differs = ndevices != new->ndevices;
+
+	for (size_t i = 0; i < ndevices && !differs; i++)
+		differs = strcmp(devices[i], new->devices[i]) != 0;
+	if (differs)
+		log_info("setting_changed", log_str("setting", setting->name));
+	old->devices = new->devices;
+	old->ndevices = new->ndevices;
+	new->devices = devices;
+	new->ndevices = ndevices;
+}
+
 /* Does the row differ?  Its value moves over when it may. */
 static void
 take_over(const Setting *setting, char *old, char *new, bool *warned)
@@ -671,6 +767,11 @@ take_over(const Setting *setting, char *old, char *new, bool *warned)
 	if (setting->type == SETTING_NETWORKS)
 	{
 		take_over_networks(setting, (ListenerConfig *) old, (ListenerConfig *) new);
+		return;
+	}
+	if (setting->type == SETTING_DEVICES)
+	{
+		take_over_devices(setting, (ListenerConfig *) old, (ListenerConfig *) new);
 		return;
 	}
 	old += setting->offset;

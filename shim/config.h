@@ -32,6 +32,8 @@ typedef struct ListenerConfig
 	char	   *transport;		/* "tcp" or "udp" */
 	char	   *mapping_name;	/* of peers that name none; NULL: the default */
 	int64_t		source;			/* of adapters whose peers claim an identity; else 0 */
+	char	  **devices;		/* identities that may send, sorted; none: the tenant decides */
+	size_t		ndevices;
 	Network    *allow;			/* who may connect; none: everybody */
 	size_t		nallow;
 	char	   *topic;			/* pattern of topics, for mqtt */
@@ -71,6 +73,8 @@ typedef struct Config
 	int64_t		limit_idle_seconds;
 	int64_t		limit_write_seconds;
 	int64_t		limit_datagrams;
+	int64_t		limit_device_per_second;
+	int64_t		limit_source_per_second;
 	int64_t		http_body_bytes;
 	int64_t		http_header_bytes;
 	int64_t		http_connections;
@@ -112,6 +116,16 @@ extern unsigned config_generation(void);
 
 /* May this address (IPv6, or IPv4 mapped into it) connect? */
 extern bool config_allows(const ListenerConfig *listener, const unsigned char *address);
+
+/* May a device of this identity send through this listener? */
+extern bool config_allows_device(const ListenerConfig *listener, const char *device, size_t len);
+
+/* Are its peers' messages datagrams? */
+static inline bool
+config_is_udp(const ListenerConfig *listener)
+{
+	return listener->transport != NULL && listener->transport[0] == 'u';
+}
 
 /* One line for each setting: --help; headings only: the check of the document. */
 extern void config_print_help(void);

@@ -5,7 +5,6 @@
  */
 #include "conn_int.h"
 
-#include <arpa/inet.h>
 #include <limits.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -15,8 +14,10 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "gate.h"
 #include "io.h"
 #include "log.h"
+#include "net.h"
 
 #define LINGER_MS 2000			/* for the peer to read our last words and close */
 #define LINGER_DRAIN_MS 500		/* the same when the daemon ends */
@@ -41,7 +42,7 @@ state_name(ConnState state)
 {
 	static const char *const names[CONN_STATES] = {
 		"free", "justfree", "tls", "hello", "checking", "open", "waiting", "stuffed",
-		"draining", "closing", "lingering"
+		"slowed", "draining", "closing", "lingering"
 	};
 
 	return names[state];
@@ -98,6 +99,7 @@ conn_set_state(Conn *conn, ConnState state)
 		case CONN_CHECKING:
 		case CONN_WAITING:
 		case CONN_STUFFED:
+		case CONN_SLOWED:
 		case CONN_DRAINING:
 		case CONN_CLOSING:
 			break;
@@ -266,6 +268,8 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
 				conn_finish(conn, STAT_CLOSED_IDLE, NULL);
 			else if (conn->session.ending != NULL && state >= CONN_OPEN && state < CONN_DRAINING)
 				conn_finish(conn, STAT_CLOSED_PROTOCOL, conn->session.ending);
+			else if (state == CONN_SLOWED && now >= conn->slow_until_us)
+				conn_resume(conn);
 			else if (state == CONN_LINGERING && now - conn->ended_us > linger_us)
 				conn_close(conn, conn->reason, conn->detail);
 		}
@@ -283,33 +287,6 @@ on_sink_ready(void *arg)
 }
 
 /* --- the beginning --- */
-
-static void
-set_address(const struct sockaddr *address, unsigned char *bytes, char *text, size_t size)
-{
-	char		host[INET6_ADDRSTRLEN] = "?";
-	unsigned	port = 0;
-
-	memset(bytes, 0, 16);
-	if (address->sa_family == AF_INET)
-	{
-		const struct sockaddr_in *in = (const struct sockaddr_in *) address;
-
-		bytes[10] = bytes[11] = 0xFF;
-		memcpy(bytes + 12, &in->sin_addr, 4);
-		inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
-		port = ntohs(in->sin_port);
-	}
-	else if (address->sa_family == AF_INET6)
-	{
-		const struct sockaddr_in6 *in = (const struct sockaddr_in6 *) address;
-
-		memcpy(bytes, &in->sin6_addr, 16);
-		inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof(host));
-		port = ntohs(in->sin6_port);
-	}
-	snprintf(text, size, "%s:%u", host, port);
-}
 
 static size_t
 count_address(const unsigned char *bytes)
@@ -369,10 +346,15 @@ conn_accept(int fd, const struct sockaddr *address, socklen_t len, const Listene
 
 	(void) len;
 	stats_inc(STAT_ACCEPTED);
-	set_address(address, bytes, peer, sizeof(peer));
+	net_peer(address, bytes, peer, sizeof(peer));
 	if (!config_allows(listener, bytes))
 	{
 		turn_away(fd, adapter, STAT_REFUSED_NETWORK, peer, listener->tls != NULL);
+		return;
+	}
+	if (adapter->claims && !gate_is_open((int32_t) listener->source))
+	{
+		turn_away(fd, adapter, STAT_REFUSED_SOURCE, peer, listener->tls != NULL);
 		return;
 	}
 	if (conn_count() >= (size_t) cf->limit_connections || fd >= descriptors)

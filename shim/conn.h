@@ -25,6 +25,7 @@ typedef enum ConnState
 	CONN_OPEN,					/* being read */
 	CONN_WAITING,				/* not read: the sink is full */
 	CONN_STUFFED,				/* not read: the peer does not read its answers */
+	CONN_SLOWED,				/* not read: it sends more than its rate allows */
 	CONN_DRAINING,				/* reads no more, waits for what is in flight */
 	CONN_CLOSING,				/* last answers are being written */
 	CONN_LINGERING,				/* we ended; input is swallowed so that they arrive */

@@ -16,6 +16,7 @@
 #include "clock.h"
 #include "io.h"
 #include "log.h"
+#include "rate.h"
 
 #define ROOM_FIXED ((size_t) 64 << 10)	/* what a frame may need in the sink: this, */
 #define ROOM_FACTOR 16			/* and so many times its length */
@@ -31,9 +32,15 @@ on_record(void *arg, const Record *rec)
 	Conn	   *conn = arg;
 	uint64_t	seq = conn->counted + 1;
 	AckFrame   *frame = conn_frame(conn, seq);
+	int64_t		wait;
 
-	if (conn->overloaded || conn->state != CONN_OPEN)
+	if (conn->overloaded || conn->stranger || conn->state != CONN_OPEN)
 		return;
+	if (rec->device.len > 0 && !config_allows_device(conn->listener, rec->device.data, rec->device.len))
+	{
+		conn->stranger = true;
+		return;
+	}
 	if (sink_submit(conn->owner, seq, conn->source_id, rec) != SINK_OK)
 	{
 		conn->overloaded = true;
@@ -41,6 +48,32 @@ on_record(void *arg, const Record *rec)
 	}
 	frame->open++;
 	frame->records++;
+	wait = rate_charge(conn->source_id, rec->device);
+	if (wait > 0 && clock_us() + wait > conn->slow_until_us)
+		conn->slow_until_us = clock_us() + wait;
+}
+
+/* Was it, or its source, above its rate before it came?  Coming anew is no way out. */
+static void
+look_at_rate(Conn *conn)
+{
+	Str			device = {conn->session.device, (uint32_t) strlen(conn->session.device)};
+	int64_t		of_device = rate_wait_device(conn->source_id, device);
+	int64_t		of_source = rate_wait_source(conn->source_id);
+	int64_t		wait = of_device > of_source ? of_device : of_source;
+
+	if (wait > 0 && clock_us() + wait > conn->slow_until_us)
+		conn->slow_until_us = clock_us() + wait;
+}
+
+/* A device that the listener does not allow: its frame gets no answer but the end. */
+static bool
+is_stranger(const Conn *conn)
+{
+	size_t		len = strlen(conn->session.device);
+
+	return conn->stranger ||
+		(len > 0 && !config_allows_device(conn->listener, conn->session.device, len));
 }
 
 /* A record of the end: nobody waits for its outcome. */
@@ -167,6 +200,7 @@ static bool
 conn_take_frame(Conn *conn, const Frame *frame)
 {
 	AckFrame   *entry;
+	size_t		answered = buf_len(&conn->out);
 	DecodeStatus status;
 
 	if (conn->mapping_generation != config_generation() && conn->state == CONN_OPEN &&
@@ -194,6 +228,16 @@ conn_take_frame(Conn *conn, const Frame *frame)
 	{
 		/* No acknowledgement for half a frame: the peer sends it again. */
 		conn_close(conn, STAT_CLOSED_OVERLOAD, NULL);
+		return false;
+	}
+	if (is_stranger(conn))
+	{
+		/* Not the welcome that the adapter may have written. */
+		if (answered == 0)
+			buf_release(&conn->out);
+		else if (conn->out.len > answered)
+			conn->out.len = answered;
+		conn_finish(conn, STAT_CLOSED_DEVICE, NULL);
 		return false;
 	}
 	if (status == DECODE_OK || entry->records > 0)
@@ -275,6 +319,15 @@ conn_take(Conn *conn, const char *data, size_t len)
 				at += frame.length;
 				if (!conn_take_frame(conn, &frame))
 					return at;
+				if (conn->state != CONN_OPEN)
+					break;
+				look_at_rate(conn);
+				if (conn->slow_until_us > 0)
+				{
+					stats_inc(STAT_PAUSES_RATE);
+					conn_set_state(conn, CONN_SLOWED);
+					return at;
+				}
 				break;
 		}
 	}
@@ -330,7 +383,10 @@ conn_read(Conn *conn)
 		scratch = more;
 		scratch_size = kept + budget;
 	}
-	result = io_read(conn->fd, conn->ssl, scratch + kept, budget, &n);
+	/* What was kept from a pause holds whole frames, or an end: those first. */
+	if (kept > (size_t) cf->limit_frame_bytes)
+		budget = 0;
+	result = budget == 0 ? IO_WANT_READ : io_read(conn->fd, conn->ssl, scratch + kept, budget, &n);
 	if (result == IO_ERROR)
 	{
 		conn_close(conn, STAT_CLOSED_ERROR, "read");
@@ -364,7 +420,8 @@ conn_read(Conn *conn)
 		conn_flush(conn);
 	if (n == budget)
 	{
-		stats_inc(STAT_BUDGET_ENDED);
+		if (budget > 0)
+			stats_inc(STAT_BUDGET_ENDED);
 		if (io_pending(conn->ssl) && (conn->state == CONN_HELLO || conn->state == CONN_OPEN))
 			event_active(&conn->readable, EV_READ, 0);
 	}

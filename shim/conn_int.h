@@ -65,6 +65,9 @@ struct Conn
 	StatCounter reason;			/* of the end, from CONN_DRAINING on */
 	const char *detail;			/* static text or NULL */
 	bool		overloaded;		/* the sink refused a record of this frame */
+	bool		stranger;		/* it is of a device that the listener does not allow */
+	bool		not_permitted;	/* the database says so of the source */
+	int64_t		slow_until_us;	/* CONN_SLOWED: when it may go on */
 	int64_t		opened_us;
 	int64_t		active_us;		/* when the last byte came */
 	int64_t		progress_us;	/* when output last moved, or began to wait */

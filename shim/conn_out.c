@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "gate.h"
 #include "io.h"
 
 #define FRAMES_MIN 16
@@ -75,7 +76,7 @@ conn_flush(Conn *conn)
 void
 conn_resume(Conn *conn)
 {
-	if (conn->state != CONN_WAITING && conn->state != CONN_STUFFED)
+	if (conn->state != CONN_WAITING && conn->state != CONN_STUFFED && conn->state != CONN_SLOWED)
 		return;
 	if (buf_len(&conn->out) > (size_t) cf->limit_output_bytes / 2)
 	{
@@ -89,6 +90,7 @@ conn_resume(Conn *conn)
 			conn_set_state(conn, CONN_WAITING);
 		return;
 	}
+	conn->slow_until_us = 0;
 	conn_set_state(conn, CONN_OPEN);
 	/* Whole frames may stand in the buffer, and no byte may follow them. */
 	if (buf_len(&conn->in) > 0 || io_pending(conn->ssl))
@@ -152,7 +154,12 @@ on_decided(void *arg, const SinkOutcome *outcome)
 {
 	Conn	   *conn = arg;
 
+	/* Nobody waits for what a frame emitted that was then refused. */
+	if (outcome->seq > conn->counted)
+		return;
 	conn_frame(conn, outcome->seq)->open--;
+	if (conn->adapter->claims && gate_is_refusal(outcome))
+		conn->not_permitted = true;
 	if (outcome->verdict == SINK_REJECTED)
 		add_rejection(conn, outcome);
 }
@@ -201,6 +208,13 @@ on_settled(void *arg)
 {
 	Conn	   *conn = arg;
 
+	if (conn->not_permitted)
+	{
+		/* No acknowledgement: once the source is put right, it is sent again. */
+		gate_shut(conn->source_id);
+		conn_close(conn, STAT_CLOSED_SOURCE, NULL);
+		return;
+	}
 	conn_ack(conn);
 	conn_end_if_done(conn);
 }

@@ -17,8 +17,10 @@
 #include "clock.h"
 #include "config.h"
 #include "conn.h"
+#include "gate.h"
 #include "listen.h"
 #include "log.h"
+#include "rate.h"
 #include "sink.h"
 #include "stats.h"
 
@@ -134,6 +136,7 @@ on_reload(evutil_socket_t number, short what, void *arg)
 	}
 	config_reload(next);
 	apply_log_settings();
+	gate_reset();
 	stats_inc(STAT_RELOADS);
 	log_info("reloaded", log_str("file", config_path));
 }
@@ -271,6 +274,7 @@ main(int argc, char **argv)
 	clock_stop();
 	auth_stop();
 	sink_stop();
+	rate_reset();
 	for (int i = 0; i < 3; i++)
 		event_free(signals[i]);
 	event_free(drain_timer);

@@ -19,6 +19,7 @@ typedef enum StatCounter
 	STAT_REFUSED_TOTAL,			/* turned away: too many connections */
 	STAT_REFUSED_ADDRESS,		/* turned away: too many of this address */
 	STAT_REFUSED_NETWORK,		/* turned away: not an address that may connect */
+	STAT_REFUSED_SOURCE,		/* turned away: the database does not permit the source */
 	STAT_BYTES_IN,
 	STAT_BYTES_OUT,
 	STAT_FRAMES,				/* whole frames, lines for json */
@@ -26,6 +27,7 @@ typedef enum StatCounter
 	STAT_ACKS,					/* acknowledgements written */
 	STAT_PAUSES_SINK,			/* reading stopped: sink above its high mark */
 	STAT_PAUSES_OUTPUT,			/* reading stopped: peer does not read */
+	STAT_PAUSES_RATE,			/* reading stopped: above its rate */
 	STAT_BUDGET_ENDED,			/* a connection used up its turn and had to yield */
 	STAT_FRAMES_CUT,			/* the peer ended in the middle of a frame */
 	/* why connections were closed; conn_close takes one of these */
@@ -37,6 +39,8 @@ typedef enum StatCounter
 	STAT_CLOSED_UNAVAILABLE,	/* nobody to ask about the token */
 	STAT_CLOSED_MAPPING,		/* no such mapping */
 	STAT_CLOSED_PROTOCOL,		/* the adapter could not follow */
+	STAT_CLOSED_DEVICE,			/* a device that the listener does not allow */
+	STAT_CLOSED_SOURCE,			/* the database does not permit the source */
 	STAT_CLOSED_FRAME_TOO_LONG,
 	STAT_CLOSED_IDLE,
 	STAT_CLOSED_WRITE_TIMEOUT,	/* the peer does not read its answers */
@@ -48,6 +52,16 @@ typedef enum StatCounter
 	STAT_DATAGRAMS,
 	STAT_DATAGRAMS_BAD,			/* could not be followed to the end */
 	STAT_DATAGRAMS_LOST,		/* the kernel had no room for them */
+	STAT_DATAGRAM_REFUSED_NETWORK,
+	STAT_DATAGRAM_REFUSED_SOURCE,
+	STAT_DATAGRAM_REFUSED_DEVICE,
+	STAT_DATAGRAM_REFUSED_RATE, /* above its rate */
+	STAT_DATAGRAM_REFUSED_LONG,
+	STAT_DATAGRAM_REFUSED_OVERLOAD, /* the sink's hard limit, or no memory */
+	STAT_DATAGRAM_ANSWERS_LONG, /* not sent: longer than what they answer */
+	/* rates */
+	STAT_OVER_DEVICE_RATE,		/* reports taken of a device above its rate */
+	STAT_OVER_SOURCE_RATE,
 	/* records */
 	STAT_RECORDS,				/* handed to the sink */
 	STAT_RECORDS_ACCEPTED,
@@ -97,6 +111,7 @@ typedef enum StatGauge
 	GAUGE_CONN_OPEN,
 	GAUGE_CONN_WAITING,
 	GAUGE_CONN_STUFFED,
+	GAUGE_CONN_SLOWED,
 	GAUGE_CONN_DRAINING,
 	GAUGE_CONN_CLOSING,
 	GAUGE_CONN_LINGERING,

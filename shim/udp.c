@@ -4,7 +4,6 @@
  */
 #include "udp.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <netinet/in.h>
@@ -17,7 +16,10 @@
 #include "adapter.h"
 #include "clock.h"
 #include "config.h"
+#include "gate.h"
 #include "log.h"
+#include "net.h"
+#include "rate.h"
 #include "sink.h"
 #include "stats.h"
 
@@ -44,7 +46,15 @@ typedef struct Datagram
 	size_t		open;			/* frames that are not decided */
 	AckRejection *rejections;
 	size_t		nrejections;
-	bool		overloaded;		/* the sink refused a record: no answer */
+	size_t		len;
+	/* Which of our addresses it came to: the answer leaves from there. */
+	struct in6_pktinfo to6;
+	struct in_pktinfo to4;
+	int			to_family;		/* 0: not known */
+	bool		decoding;		/* there may be more records to come */
+	bool		refused;		/* no answer, for reason */
+	StatCounter reason;
+	const char *detail;			/* static text or NULL */
 } Datagram;
 
 struct Listener
@@ -89,13 +99,63 @@ datagram_free(Datagram *datagram)
 	stats_gauge_set(GAUGE_DATAGRAMS, (double) busy);
 }
 
+/* The first reason counts. */
+static void
+refuse(Datagram *datagram, StatCounter reason, const char *detail)
+{
+	if (datagram->refused)
+		return;
+	datagram->refused = true;
+	datagram->reason = reason;
+	datagram->detail = detail;
+}
+
+static void
+count_refused(const ListenerConfig *config, const struct sockaddr_storage *from, StatCounter reason,
+			  const char *detail)
+{
+	unsigned char address[16];
+	char		peer[NET_PEER_MAX];
+
+	stats_inc(reason);
+	net_peer((const struct sockaddr *) from, address, peer, sizeof(peer));
+	log_warning("datagram_refused", log_str("peer", peer), log_str("adapter", config->adapter->name),
+				log_str("reason", stats_label(reason)), log_str("detail", detail));
+}
+
+/* Releases out.  One that finds no room is lost as any on the way may be. */
 static void
 send_answer(Datagram *datagram, Buf *out)
 {
-	/* One that finds no room is lost as any on the way may be. */
-	if (buf_len(out) > 0 &&
-		sendto(datagram->listener->fd, buf_data(out), buf_len(out), MSG_DONTWAIT | MSG_NOSIGNAL,
-			   (struct sockaddr *) &datagram->peer, datagram->peer_len) > 0)
+	struct iovec piece = {NULL, buf_len(out)};
+	union
+	{
+		struct cmsghdr header;
+		char		bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+	}			control = {0};
+	struct msghdr message = {
+		.msg_name = &datagram->peer,.msg_namelen = datagram->peer_len,
+		.msg_iov = &piece,.msg_iovlen = 1
+	};
+
+	if (buf_len(out) == 0)
+		return;
+	piece.iov_base = (void *) buf_data(out);
+	if (datagram->to_family != 0)
+	{
+		bool		v6 = datagram->to_family == AF_INET6;
+		size_t		size = v6 ? sizeof(datagram->to6) : sizeof(datagram->to4);
+
+		message.msg_control = &control;
+		message.msg_controllen = CMSG_SPACE(size);
+		control.header.cmsg_level = v6 ? IPPROTO_IPV6 : IPPROTO_IP;
+		control.header.cmsg_type = v6 ? IPV6_PKTINFO : IP_PKTINFO;
+		control.header.cmsg_len = CMSG_LEN(size);
+		memcpy(CMSG_DATA(&control.header), v6 ? (void *) &datagram->to6 : (void *) &datagram->to4, size);
+	}
+	if (buf_len(out) > datagram->len && buf_len(out) > UDP_ANSWER_MIN)
+		stats_inc(STAT_DATAGRAM_ANSWERS_LONG);
+	else if (sendmsg(datagram->listener->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
 		stats_add(STAT_BYTES_OUT, buf_len(out));
 	buf_release(out);
 }
@@ -116,7 +176,9 @@ datagram_finish(Datagram *datagram)
 	const Adapter *adapter = datagram->listener->config->adapter;
 	Buf			out = {0};
 
-	if (datagram->nframes > 0 && !datagram->overloaded && adapter->ack != NULL)
+	if (datagram->refused)
+		count_refused(datagram->listener->config, &datagram->peer, datagram->reason, datagram->detail);
+	else if (datagram->nframes > 0 && adapter->ack != NULL)
 	{
 		Ack			ack = {1, datagram->nframes, datagram->frames, datagram->nrejections,
 		datagram->rejections};
@@ -138,7 +200,13 @@ on_decided(void *arg, const SinkOutcome *outcome)
 
 	if (--frame->open == 0)
 		datagram->open--;
-	if (outcome->verdict == SINK_REJECTED)
+	if (gate_is_refusal(outcome))
+	{
+		/* Unanswered: once the source is put right, it is sent again. */
+		gate_shut((int32_t) datagram->listener->config->source);
+		refuse(datagram, STAT_DATAGRAM_REFUSED_SOURCE, NULL);
+	}
+	else if (outcome->verdict == SINK_REJECTED && outcome->seq <= datagram->nframes)
 	{
 		AckRejection *more = realloc(datagram->rejections,
 									 (datagram->nrejections + 1) * sizeof(*more));
@@ -158,7 +226,7 @@ on_settled(void *arg)
 {
 	Datagram   *datagram = arg;
 
-	if (datagram->open == 0)
+	if (datagram->open == 0 && !datagram->decoding)
 		datagram_finish(datagram);
 	if (!reading)
 		udp_resume();
@@ -172,19 +240,26 @@ static void
 on_record(void *arg, const Record *rec)
 {
 	Datagram   *datagram = arg;
+	const ListenerConfig *config = datagram->listener->config;
+	int32_t		source = (int32_t) config->source;
 	AckFrame   *frame = &datagram->frames[datagram->nframes];
 
-	if (datagram->overloaded)
+	if (datagram->refused)
 		return;
-	if (sink_submit(datagram->owner, datagram->nframes + 1,
-					(int32_t) datagram->listener->config->source, rec) != SINK_OK)
+	if (rec->device.len > 0 && !config_allows_device(config, rec->device.data, rec->device.len))
+		refuse(datagram, STAT_DATAGRAM_REFUSED_DEVICE, NULL);
+	/* The first record decides; what was begun is taken whole. */
+	else if (datagram->open == 0 && rate_wait_device(source, rec->device) > 0)
+		refuse(datagram, STAT_DATAGRAM_REFUSED_RATE, "device");
+	else if (sink_submit(datagram->owner, datagram->nframes + 1, source, rec) != SINK_OK)
+		refuse(datagram, STAT_DATAGRAM_REFUSED_OVERLOAD, "sink");
+	else
 	{
-		datagram->overloaded = true;
-		return;
+		if (frame->open++ == 0)
+			datagram->open++;
+		frame->records++;
+		(void) rate_charge(source, rec->device);
 	}
-	if (frame->open++ == 0)
-		datagram->open++;
-	frame->records++;
 }
 
 /* Room for the entry of one more frame, which is cleared. */
@@ -207,14 +282,26 @@ frames_reserve(Datagram *datagram)
 	return true;
 }
 
-/* One frame; false when the rest of the datagram is of no use. */
+/*
+ * The rest cannot be followed.  What came before it stands, and is answered, lest
+ * the device send it for ever.
+ */
+static bool
+spoilt(const Datagram *datagram, const char *why)
+{
+	count_refused(datagram->listener->config, &datagram->peer, STAT_DATAGRAMS_BAD, why);
+	return false;
+}
+
+/* One frame; false when the rest of the datagram is not looked at. */
 static bool
 take_frame(Datagram *datagram, const Frame *frame, Buf *reply)
 {
 	DecodeStatus status;
+	size_t		len;
 
 	if (!frames_reserve(datagram))
-		return false;
+		return spoilt(datagram, "too many frames");
 	decoded.emit = on_record;
 	decoded.emit_arg = datagram;
 	decoded.record = &record;
@@ -228,28 +315,42 @@ take_frame(Datagram *datagram, const Frame *frame, Buf *reply)
 		datagram->frames[datagram->nframes++].tag = decoded.tag;
 		stats_inc(STAT_FRAMES);
 	}
-	switch (status)
-	{
-		case DECODE_OK:
-		case DECODE_IGNORED:
-		case DECODE_REPLY:
-			return !datagram->overloaded;
-		case DECODE_HELLO:
-		case DECODE_END:
-		case DECODE_BAD:
-			return false;
-	}
-	return false;
+	len = strlen(datagram->session.device);
+	if (len > 0 && !config_allows_device(datagram->listener->config, datagram->session.device, len))
+		refuse(datagram, STAT_DATAGRAM_REFUSED_DEVICE, NULL);
+	if (datagram->refused)
+		return false;
+	if (status == DECODE_HELLO)
+		return spoilt(datagram, "authenticates");
+	if (status == DECODE_BAD)
+		return spoilt(datagram, decoded.reason);
+	return status != DECODE_END;
+}
+
+/* What no frame can be made of goes to quarantine as it came, and is no frame for ack(). */
+static bool
+quarantine(Datagram *datagram, const char *data, size_t len, const char *why)
+{
+	record_reset(&record);
+	record.device = (Str) {datagram->session.device, (uint32_t) strlen(datagram->session.device)};
+	record.received_at_us = datagram->session.now_us;
+	record_set_defect(&record, "malformed", (Str) {0});
+	record.raw = (Str) {data, (uint32_t) len};
+	if (frames_reserve(datagram))
+		on_record(datagram, &record);
+	return spoilt(datagram, why);
 }
 
 static void
-take_datagram(Datagram *datagram, size_t len)
+take_datagram(Datagram *datagram)
 {
 	const Adapter *adapter = datagram->listener->config->adapter;
+	size_t		len = datagram->len;
 	Buf			reply = {0};
 	size_t		at = 0;
 	bool		good = true;
 
+	datagram->decoding = true;
 	while (at < len && good)
 	{
 		Frame		frame = {input + at, 0, NULL};
@@ -266,15 +367,16 @@ take_datagram(Datagram *datagram, size_t len)
 				break;
 			case FRAME_MORE:
 				stats_inc(STAT_FRAMES_CUT);
-				at = len;
+				good = quarantine(datagram, input + at, len - at, "cut short");
 				break;
 			case FRAME_BAD:
-				good = false;
+				good = quarantine(datagram, input + at, len - at, frame.reason);
 				break;
 		}
 	}
-	if (!good)
-		stats_inc(STAT_DATAGRAMS_BAD);
+	datagram->decoding = false;
+	if (datagram->refused)
+		buf_release(&reply);
 	send_answer(datagram, &reply);
 	if (datagram->open == 0)
 		datagram_finish(datagram);
@@ -313,24 +415,31 @@ datagram_new(Listener *listener, const struct sockaddr_storage *peer, socklen_t 
 	return datagram;
 }
 
-static bool
-allowed(const ListenerConfig *config, const struct sockaddr_storage *peer)
+/* Why it is not even looked at; STAT_COUNTERS: it is. */
+static StatCounter
+turn_away(const ListenerConfig *config, const struct sockaddr_storage *from, size_t len)
 {
-	unsigned char bytes[16] = {0};
+	unsigned char address[16];
+	char		peer[NET_PEER_MAX];
 
-	if (peer->ss_family == AF_INET)
-	{
-		bytes[10] = bytes[11] = 0xFF;
-		memcpy(bytes + 12, &((const struct sockaddr_in *) peer)->sin_addr, 4);
-	}
-	else if (peer->ss_family == AF_INET6)
-		memcpy(bytes, &((const struct sockaddr_in6 *) peer)->sin6_addr, 16);
-	return config_allows(config, bytes);
+	net_peer((const struct sockaddr *) from, address, peer, sizeof(peer));
+	if (!config_allows(config, address))
+		return STAT_DATAGRAM_REFUSED_NETWORK;
+	if (!gate_is_open((int32_t) config->source))
+		return STAT_DATAGRAM_REFUSED_SOURCE;
+	if (len > (size_t) cf->limit_frame_bytes)
+		return STAT_DATAGRAM_REFUSED_LONG;
+	if (rate_wait_source((int32_t) config->source) > 0)
+		return STAT_DATAGRAM_REFUSED_RATE;
+	return STAT_COUNTERS;
 }
 
-/* What the kernel had no room for since we last heard of it. */
+/*
+ * What the kernel tells beside it: which address it came to, and how many it had
+ * no room for since we last heard of them.
+ */
 static void
-count_overflows(Listener *listener, struct msghdr *message)
+read_control(Listener *listener, struct msghdr *message, Datagram *datagram)
 {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c))
 		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL)
@@ -340,6 +449,22 @@ count_overflows(Listener *listener, struct msghdr *message)
 			memcpy(&overflows, CMSG_DATA(c), sizeof(overflows));
 			stats_add(STAT_DATAGRAMS_LOST, overflows - listener->overflows);
 			listener->overflows = overflows;
+		}
+		else if (datagram == NULL)
+			continue;
+		else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO)
+		{
+			memcpy(&datagram->to4, CMSG_DATA(c), sizeof(datagram->to4));
+			/* The route may lead back by another interface. */
+			datagram->to4.ipi_ifindex = 0;
+			datagram->to_family = AF_INET;
+		}
+		else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO)
+		{
+			memcpy(&datagram->to6, CMSG_DATA(c), sizeof(datagram->to6));
+			if (!IN6_IS_ADDR_LINKLOCAL(&datagram->to6.ipi6_addr))
+				datagram->to6.ipi6_ifindex = 0;
+			datagram->to_family = AF_INET6;
 		}
 }
 
@@ -370,13 +495,15 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 		union
 		{
 			struct cmsghdr align;
-			char		bytes[CMSG_SPACE(sizeof(uint32_t))];
+			char		bytes[CMSG_SPACE(sizeof(uint32_t)) + CMSG_SPACE(sizeof(struct in_pktinfo)) +
+							  CMSG_SPACE(sizeof(struct in6_pktinfo))];
 		}			control;
 		struct msghdr message = {
 			.msg_name = &peer,.msg_namelen = sizeof(peer),.msg_iov = &piece,.msg_iovlen = 1,
 			.msg_control = &control,.msg_controllen = sizeof(control)
 		};
-		Datagram   *datagram;
+		Datagram   *datagram = NULL;
+		StatCounter reason;
 		ssize_t		n;
 
 		if (!may_read())
@@ -396,15 +523,20 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 		}
 		stats_inc(STAT_DATAGRAMS);
 		stats_add(STAT_BYTES_IN, (uint64_t) n);
-		count_overflows(listener, &message);
-		if (!allowed(listener->config, &peer))
+		reason = turn_away(listener->config, &peer, (size_t) n);
+		if (reason == STAT_COUNTERS)
 		{
-			stats_inc(STAT_REFUSED_NETWORK);
-			continue;
+			datagram = datagram_new(listener, &peer, message.msg_namelen);
+			reason = STAT_DATAGRAM_REFUSED_OVERLOAD;
 		}
-		datagram = datagram_new(listener, &peer, message.msg_namelen);
+		read_control(listener, &message, datagram);
 		if (datagram != NULL)
-			take_datagram(datagram, (size_t) n);
+		{
+			datagram->len = (size_t) n;
+			take_datagram(datagram);
+		}
+		else
+			count_refused(listener->config, &peer, reason, NULL);
 	}
 }
 
@@ -422,6 +554,9 @@ udp_start(struct event_base *event_base, int fd, const ListenerConfig *config)
 	listener->fd = fd;
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof(on));
+	/* One of them fits the socket's family. */
+	setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on));
 	listener->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, listener);
 	if (listener->readable == NULL)
 	{

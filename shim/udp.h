@@ -5,12 +5,18 @@
  * A datagram stands for itself: its frames are decoded with a session of their
  * own, and when all of them are committed the answer goes back to the address
  * that sent it.  What is lost on the way the device sends again.
+ *
+ * A sender's address proves nothing.  So of senders nothing is kept but what
+ * waits for its commit, an answer is never longer than the datagram (or
+ * UDP_ANSWER_MIN bytes), and what was refused has none.
  */
 #ifndef SHIM_UDP_H
 #define SHIM_UDP_H
 
 #include <stdbool.h>
 #include <stddef.h>
+
+#define UDP_ANSWER_MIN 64		/* bytes that any answer may have */
 
 struct event_base;
 struct ListenerConfig;

@@ -12,7 +12,9 @@
 
 #include "config.h"
 #include "fake_sink.h"
+#include "gate.h"
 #include "log.h"
+#include "rate.h"
 #include "stats.h"
 #include "tap.h"
 #include "tracker.h"
@@ -73,6 +75,7 @@ main(void)
 	Network		nobody = {{0xFE}, 128};
 	ListenerConfig trackers = {.adapter = &tracker,.source = 7,.transport = "udp"};
 	struct sockaddr_in name;
+	char		long_text[51] = "";
 	int			fd;
 	int			a;
 	int			b;
@@ -111,12 +114,13 @@ main(void)
 
 	/* 2. What is no good */
 	peer_send(a, "R!R");
-	is_int(nrows, 1, "what cannot be followed ends the datagram");
+	is_int(nrows, 2, "what cannot be followed ends the datagram, and goes to quarantine");
 	is_int(stats_counters[STAT_DATAGRAMS_BAD], 1, "and is counted");
 	commit_all();
 	is_str(peer_read(a), "R1", "what came before it is answered");
 	peer_send(a, "RL");
 	is_int(stats_counters[STAT_FRAMES_CUT], 1, "half a frame at the end is counted");
+	is_int(nrows, 2, "and goes there too");
 	commit_all();
 	is_str(peer_read(a), "R1", "and what came before it answered");
 	peer_send(a, "");
@@ -125,8 +129,74 @@ main(void)
 	trackers.nallow = 1;
 	peer_send(a, "R");
 	is_int(nrows, 0, "an address that may not send is not heard");
-	is_int(stats_counters[STAT_REFUSED_NETWORK], 1, "and counted");
+	is_int(stats_counters[STAT_DATAGRAM_REFUSED_NETWORK], 1, "and counted");
 	trackers.nallow = 0;
+
+	/* Devices, sources, answers */
+	{
+		char	   *names[] = {"5", "7"};
+
+		trackers.devices = names;
+		trackers.ndevices = 2;
+		peer_send(a, "L7R");
+		is_str(peer_read(a), "+", "a device that may send");
+		commit_all();
+		is_str(peer_read(a), "7R1", "is answered");
+		peer_send(a, "RL6R");
+		is_int(nrows, 1, "one that may not is not heard");
+		commit_all();
+		is_str(peer_read(a), "", "nor answered");
+		is_int(stats_counters[STAT_DATAGRAM_REFUSED_DEVICE], 1, "but counted");
+		trackers.ndevices = 0;
+	}
+	peer_send(a, "R");
+	decide(0, SINK_REJECTED, "not_permitted", "source_id");
+	settle(0);
+	nrows = 0;
+	is_str(peer_read(a), "", "what the database does not permit the source is not answered");
+	peer_send(a, "R");
+	is_int(nrows, 0, "and for a while nobody of the source is heard");
+	is_int(stats_counters[STAT_DATAGRAM_REFUSED_SOURCE], 2, "both are counted");
+	gate_reset();
+	for (int i = 0; i < 50; i++)
+		long_text[i] = 'E';
+	peer_send(a, long_text);
+	is_int((int) strlen(peer_read(a)), 0, "an answer of 100 bytes to a datagram of 50 is not sent");
+	is_int(stats_counters[STAT_DATAGRAM_ANSWERS_LONG], 1, "but counted");
+	long_text[30] = '\0';
+	peer_send(a, long_text);
+	is_int((int) strlen(peer_read(a)), 60, "one of 60 to 30 is");
+	config->limit_device_per_second = 1;
+	names_device = "5";
+	for (int i = 0; i < 12; i++)
+	{
+		peer_send(a, "R");
+		commit_all();
+		turn();
+	}
+	for (int i = 0; i < 11; i++)
+		is_str(peer_read(a), "R1", "eleven reports in no time");
+	is_str(peer_read(a), "", "the twelfth is beyond ten seconds of its rate");
+	is_int(stats_counters[STAT_DATAGRAM_REFUSED_RATE], 1, "and dropped");
+	names_device = "6";
+	peer_send(a, "R");
+	is_int(nrows, 1, "others are not concerned");
+	commit_all();
+	is_str(peer_read(a), "R1", "and answered");
+	config->limit_device_per_second = 0;
+	config->limit_source_per_second = 1;
+	names_device = "";
+	for (int i = 0; i < 12; i++)
+	{
+		peer_send(a, "R");
+		commit_all();
+		turn();
+	}
+	is_int(stats_counters[STAT_DATAGRAM_REFUSED_RATE], 2, "the same for the whole source");
+	while (peer_read(a)[0] != '\0')
+		;
+	config->limit_source_per_second = 0;
+	rate_reset();
 
 	/* 3. Limits */
 	for (int i = 0; i < 5; i++)

@@ -11,6 +11,8 @@
  * A tracker's protocol: "L" and a digit is a login, answered at once; "H" a
  * heartbeat, too; "R" a report, "D" two of them in a frame, "?" noise, "!" the end.
  */
+static const char *names_device = "";	/* the device of its records */
+
 static FrameStatus
 tracker_frame(Session *session, const char *data, size_t len, Frame *out)
 {
@@ -25,6 +27,8 @@ tracker_frame(Session *session, const char *data, size_t len, Frame *out)
 static DecodeStatus
 tracker_decode(Session *session, const Frame *frame, Decoded *out)
 {
+	record_reset(out->record);
+	out->record->device = (Str) {names_device, (uint32_t) strlen(names_device)};
 	switch (frame->data[0])
 	{
 		case 'L':
