@@ -74,8 +74,10 @@ typedef struct WatchResult
 /* --- geofence.c --- */
 extern void geofence_watch(VehicleState *vs, const Report *report, WatchResult *out);
 extern void geofence_watch_clock(VehicleState *vs, TimestampTz now, WatchResult *out);
+
 /* --- geofence_memory.c --- */
 extern void geofence_pack(VehicleState *vs);	/* fence_memory -> fence_state */
+
 /* --- geofence_visit.c --- */
 /* Writes fleet.geofence_visit from the transitions; called in stage 5 through SPI. */
 extern void geofence_store(WatchResult *result);
@@ -83,7 +85,9 @@ extern void geofence_store(WatchResult *result);
 /* --- rule.c --- */
 extern void rule_watch(VehicleState *vs, const Report *report, WatchResult *out);
 extern void rule_watch_clock(VehicleState *vs, TimestampTz now, WatchResult *out);
-extern void rule_pack(VehicleState *vs);
+
+/* --- rule_memory.c --- */
+extern void rule_pack(VehicleState *vs);	/* rule_memory -> rule_state */
 
 /* --- alert.c --- */
 /* Writes fleet.alert through SPI (raised: insert, sets alert_id; cleared: update). */
