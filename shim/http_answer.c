@@ -15,6 +15,7 @@
 
 #define RETRY_FULL_SECONDS 1
 #define RETRY_AWAY_SECONDS 5
+#define RETRY_SLOW_SECONDS_MAX 3600
 
 static StatCounter
 counter_of(int status)
@@ -129,6 +130,15 @@ void
 http_answer_full(HttpConn *conn)
 {
 	answer_retry(conn, 429, RETRY_FULL_SECONDS, "too much is waiting to be committed");
+}
+
+void
+http_answer_slow(HttpConn *conn, int64_t wait_us)
+{
+	int64_t		seconds = (wait_us + 999999) / 1000000;
+
+	answer_retry(conn, 429, (int) (seconds < RETRY_SLOW_SECONDS_MAX ? seconds : RETRY_SLOW_SECONDS_MAX),
+				 "more reports than the limit allows");
 }
 
 void

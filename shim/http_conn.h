@@ -132,6 +132,8 @@ extern void http_answer_denied(HttpConn *conn, const char *error);
 /* To be sent again later: the database is away, the sink is full, no commit in time. */
 extern void http_answer_away(HttpConn *conn);
 extern void http_answer_full(HttpConn *conn);
+/* It is above its rate, and may come back after so many microseconds. */
+extern void http_answer_slow(HttpConn *conn, int64_t wait_us);
 extern void http_answer_late(HttpConn *conn);
 
 #endif							/* SHIM_HTTP_CONN_H */

@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "gzip.h"
 #include "json_decode.h"
+#include "rate.h"
 #include "stats.h"
 
 #define DOCUMENTS_MAX 100000	/* in a request */
@@ -190,12 +191,27 @@ submit_documents(HttpConn *conn, const Mapping *mapping, const char *text, size_
 		/* A gateway may know when it had it; nobody has it before it came. */
 		if (record.received_at_us == 0 || record.received_at_us > conn->received_us)
 			record.received_at_us = conn->received_us;
+		/*
+		 * The first device stands for the request: once begun it is taken whole,
+		 * or a buffer larger than the limit would never come through.
+		 */
+		if (conn->submitted == 0)
+		{
+			int64_t		wait = rate_wait_device(conn->source_id, record.device);
+
+			if (wait > 0)
+			{
+				http_answer_slow(conn, wait);
+				return;
+			}
+		}
 		/* What was taken will be committed; the sender repeats it all. */
 		if (sink_submit(conn->owner, conn->submitted, conn->source_id, &record) != SINK_OK)
 		{
 			http_answer_full(conn);
 			return;
 		}
+		(void) rate_charge(conn->source_id, record.device);
 		conn->submitted++;
 	}
 	http_conn_set_state(conn, HTTP_WAIT_COMMIT);
@@ -351,11 +367,17 @@ begin_body(HttpConn *conn)
 static void
 authenticated(HttpConn *conn, AuthStatus status, int32_t source_id)
 {
+	int64_t		wait;
+
 	switch (status)
 	{
 		case AUTH_OK:
 			conn->source_id = source_id;
-			begin_body(conn);
+			wait = rate_wait_source(source_id);
+			if (wait > 0)
+				http_answer_slow(conn, wait);
+			else
+				begin_body(conn);
 			break;
 		case AUTH_DENIED:
 			http_answer_denied(conn, "token unknown");

@@ -22,6 +22,7 @@
 #include "config.h"
 #include "http_conn.h"
 #include "log.h"
+#include "net.h"
 #include "stats.h"
 
 #define ACCEPT_BUDGET 64		/* connections accepted in one turn of the loop */
@@ -46,7 +47,18 @@ refuse(int fd)
 static void
 accept_conn(HttpService *service, int fd, const struct sockaddr *peer, socklen_t peer_len)
 {
-	if (service->nconns < (size_t) cf->http_connections)
+	unsigned char address[16];
+	char		text[NET_PEER_MAX];
+
+	net_peer(peer, address, text, sizeof(text));
+	if (!config_allows(service->config, address))
+	{
+		stats_inc(STAT_REFUSED_NETWORK);
+		log_warning("connection_refused", log_str("peer", text), log_str("adapter", "http"),
+					log_str("reason", stats_label(STAT_REFUSED_NETWORK)));
+		close(fd);
+	}
+	else if (service->nconns < (size_t) cf->http_connections)
 		http_conn_new(service, fd, peer, peer_len);
 	else if (service->config->tls == NULL)
 		refuse(fd);

@@ -275,6 +275,14 @@ teltonika_ack(Session *session, const Ack *ack, Buf *out)
 	}
 }
 
+/* 00 is the protocol's no to a login. */
+static void
+teltonika_farewell(Session *session, const char *reason, Buf *out)
+{
+	if (!session->datagram && strcmp(reason, "device_not_allowed") == 0)
+		(void) !buf_add(out, "\0", 1);
+}
+
 bool
 teltonika_command(const char *text, size_t len, Buf *out)
 {
@@ -312,5 +320,6 @@ const Adapter adapter_teltonika = {
 	.datagrams = true,
 	.frame = teltonika_frame,
 	.decode = teltonika_decode,
-	.ack = teltonika_ack
+	.ack = teltonika_ack,
+	.farewell = teltonika_farewell
 };

@@ -113,6 +113,18 @@ test_refused(void)
 			"listeners[0].mapping: no mapping has that name", "a listener's mapping that is not there");
 	refused("{\"listeners\": [{\"adapter\": \"json\", \"address\": \":1\", \"source\": 7}]}",
 			"listeners[0]: \"source\" is for adapters whose peers prove no identity", "a source for peers with tokens");
+	refused("{\"listeners\": [{\"adapter\": \"teltonika\", \"address\": \":1\"}]}",
+			"listeners[0]: \"source\" is missing: peers of this adapter prove no identity", "no source for peers without tokens");
+	refused("{\"listeners\": [{\"adapter\": \"json\", \"address\": \":1\", \"devices\": [\"a\"]}]}",
+			"listeners[0]: \"devices\" is for adapters whose peers prove no identity", "devices for peers with tokens");
+	refused("{\"listeners\": [{\"adapter\": \"teltonika\", \"address\": \":1\", \"source\": 7, \"devices\": []}]}",
+			"listeners[0].devices: must not be empty", "an empty list of devices");
+	refused("{\"listeners\": [{\"adapter\": \"teltonika\", \"address\": \":1\", \"source\": 7, \"devices\": [7]}]}",
+			"listeners[0].devices: must hold strings", "a device as a number");
+	refused("{\"listeners\": [{\"adapter\": \"teltonika\", \"address\": \":1\", \"source\": 7, \"devices\": [\"\"]}]}",
+			"listeners[0].devices: holds what is no identity", "a device without a name");
+	refused("{\"listeners\": [{\"adapter\": \"json\", \"address\": \":1\", \"transport\": \"udp\"}]}",
+			"listeners[0]: this adapter does not speak udp", "json over udp");
 	refused("{\"listeners\": [{\"adapter\": \"json\", \"address\": \":1\", \"allow\": \"10.0.0.0/8\"}]}",
 			"listeners[0].allow: must be a list", "a range that is no list");
 	refused("{\"listeners\": [{\"adapter\": \"json\", \"address\": \":1\", \"allow\": [\"10.0.0.0/33\"]}]}",
@@ -158,6 +170,33 @@ test_networks(void)
 }
 
 static void
+test_devices(void)
+{
+	static const char text[] = "{\"listeners\": [{\"adapter\": \"teltonika\", \"address\": \":1\", \"source\": 7,"
+		"\"transport\": \"udp\", \"devices\": [\"b\", \"aa\", \"a\"]}]}";
+	Config	   *config = parse(text);
+	const ListenerConfig *listener;
+
+	ok(config != NULL, "devices of a listener");
+	if (config == NULL)
+		return;
+	listener = &config->listeners[0];
+	ok(config_allows_device(listener, "a", 1) && config_allows_device(listener, "aab", 2) &&
+	   config_allows_device(listener, "b", 1), "who is in the list");
+	ok(!config_allows_device(listener, "ab", 2) && !config_allows_device(listener, "c", 1) &&
+	   !config_allows_device(listener, "", 0), "who is not");
+	config_set(config);
+	config = parse("{\"listeners\": [{\"adapter\": \"teltonika\", \"address\": \":1\", \"source\": 7,"
+				   "\"transport\": \"udp\", \"devices\": [\"c\"]}]}");
+	config_reload(config);
+	ok(config_allows_device(listener, "c", 1) && !config_allows_device(listener, "a", 1), "a reload replaces it");
+	config_reload(parse("{\"listeners\": [{\"adapter\": \"teltonika\", \"address\": \":1\", \"source\": 7,"
+						"\"transport\": \"udp\"}]}"));
+	ok(config_allows_device(listener, "a", 1), "or ends it");
+	config_free((Config *) cf);
+}
+
+static void
 test_reload(void)
 {
 	Config	   *config = parse("{" LISTENERS ", \"mappings\": {\"a\": {\"id\": \"u\", \"event_time\": \"t\"}}}");
@@ -191,6 +230,7 @@ main(void)
 	test_taken();
 	test_refused();
 	test_networks();
+	test_devices();
 	test_reload();
 	buf_trim();
 	return tap_done();

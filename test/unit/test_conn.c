@@ -19,7 +19,9 @@
 #include "config.h"
 #include "conn.h"
 #include "fake_sink.h"
+#include "gate.h"
 #include "log.h"
+#include "rate.h"
 #include "tap.h"
 #include "tracker.h"
 
@@ -557,6 +559,138 @@ test_claiming(void)
 	all_gone("and gone");
 }
 
+/* Waits until the loop has done what takes time. */
+static void
+turn_until(const uint64_t *counter, uint64_t value)
+{
+	int64_t		until = clock_us() + PATIENCE_US;
+
+	while (*counter < value && clock_us() < until)
+	{
+		struct timeval tv = {0, 20000};
+
+		event_base_loopexit(base, &tv);
+		event_base_loop(base, EVLOOP_ONCE);
+	}
+}
+
+static void
+test_devices(void)
+{
+	char	   *names[] = {"5", "7"};
+	ListenerConfig trackers = {.adapter = &tracker,.source = 7,.devices = names,.ndevices = 2};
+	uint64_t	before = stats_counters[STAT_CLOSED_DEVICE];
+	int			fd;
+
+	listener = &trackers;
+	fd = peer_open();
+	peer_send(fd, "L5R");
+	is_str(peer_read(fd), "+", "a device that may send");
+	commit_all();
+	is_str(peer_read(fd), "5R1", "is answered");
+	peer_send(fd, "RL6R");
+	is_int(nrows, 1, "another one on its connection is not heard");
+	is_str(peer_read(fd), "", "nor welcomed");
+	commit_all();
+	is_str(peer_read(fd), "6R1$", "what came before it is answered, then the end");
+	peer_close(fd);
+	names_device = "8";
+	fd = peer_open();
+	peer_send(fd, "R");
+	is_int(nrows, 0, "nor is a report of another one");
+	is_str(peer_read(fd), "$", "which is the end, too");
+	names_device = "";
+	peer_close(fd);
+	is_int(stats_counters[STAT_CLOSED_DEVICE], before + 2, "both are counted");
+	listener = &cf->listeners[0];
+	all_gone("and gone");
+}
+
+static void
+test_source(void)
+{
+	ListenerConfig trackers = {.adapter = &tracker,.source = 7};
+	int			fd;
+	int			late;
+
+	listener = &trackers;
+	fd = peer_open();
+	peer_send(fd, "R");
+	decide(0, SINK_REJECTED, "not_permitted", "source_id");
+	settle(0);
+	nrows = 0;
+	is_str(peer_read(fd), "$", "a source that the database does not permit: no answer, but an end");
+	is_int(stats_counters[STAT_CLOSED_SOURCE], 1, "which is counted");
+	late = peer_open();
+	is_str(peer_read(late), "$", "for a while its peers are turned away");
+	is_int(stats_counters[STAT_REFUSED_SOURCE], 1, "and counted");
+	peer_close(late);
+	peer_close(fd);
+	gate_reset();
+	fd = peer_open();
+	peer_send(fd, "R");
+	is_int(nrows, 1, "then there is another try");
+	commit_all();
+	is_str(peer_read(fd), "R1", "which may succeed");
+	peer_close(fd);
+	listener = &cf->listeners[0];
+	all_gone("gone");
+}
+
+static void
+test_rates(void)
+{
+	ListenerConfig trackers = {.adapter = &tracker,.source = 7};
+	uint64_t	pauses = stats_counters[STAT_PAUSES_RATE];
+	int			fd;
+	int			other;
+	char		many[400];
+
+	config->limit_device_per_second = 20;
+	names_device = "fast";
+	listener = &trackers;
+	fd = peer_open();
+	memset(many, 'R', sizeof(many) - 1);
+	many[sizeof(many) - 1] = '\0';
+	peer_send(fd, many);
+	is_int(nrows, 201, "two hundred reports and one are ten seconds of twenty");
+	is_int(stats_counters[STAT_PAUSES_RATE], pauses + 1, "then the connection is not read");
+	is_int((int) stats_gauges[GAUGE_CONN_SLOWED], 1, "which shows");
+	names_device = "slow";
+	other = peer_open();
+	peer_send(other, "R");
+	is_int(nrows, 202, "another device is not concerned");
+	names_device = "fast";
+	turn_until(&stats_counters[STAT_PAUSES_RATE], pauses + 2);
+	ok(nrows > 202 && nrows < 212, "it goes on at its rate, with what had come before");
+	peer_send(other, "R");
+	is_int((int) stats_gauges[GAUGE_CONN_SLOWED], 2, "another connection of that device is no way round");
+	commit_all();
+	peer_close(other);
+	config->limit_device_per_second = 0;
+	turn_until(&stats_counters[STAT_FRAMES], stats_counters[STAT_FRAMES] + 100);
+	is_int((int) stats_gauges[GAUGE_CONN_SLOWED], 0, "without a limit all go on");
+	commit_all();
+	peer_close(fd);
+
+	/* A peer that sends much more than it may costs no more memory for it. */
+	rate_reset();
+	config->limit_source_per_second = 1;
+	names_device = "";
+	fd = peer_open();
+	for (int i = 0; i < 1000; i++)
+		if (write(fd, many, sizeof(many) - 1) > 0)
+			turn();
+	ok(stats_gauges[GAUGE_INPUT_BYTES] <= 2 * 4096, "what waits in memory has a limit");
+	commit_all();
+	config->limit_source_per_second = 0;
+	rate_reset();
+	peer_close(fd);
+	listener = &cf->listeners[0];
+	turn_until(&stats_counters[STAT_CLOSED_EOF], stats_counters[STAT_CLOSED_EOF] + 2);
+	all_gone("all gone");
+}
+
 static void
 test_networks(void)
 {
@@ -632,6 +766,9 @@ main(void)
 	test_idle_memory();
 	test_input_memory();
 	test_claiming();
+	test_devices();
+	test_source();
+	test_rates();
 	test_networks();
 	test_drain();
 	conn_stop();
