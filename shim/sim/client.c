@@ -6,6 +6,7 @@
 
 #include <openssl/ssl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define HELD_BYTES_LIMIT (4 * 1024 * 1024)	/* per lane; the sender waits above */
@@ -60,8 +61,11 @@ client_open(const ClientOptions *options, const ClientEvents *events)
 		c->protocol = &protocol_json;
 	else if (strcmp(options->protocol, "http") == 0)
 		c->protocol = &protocol_http;
+	else if ((c->dialect = dialect_find(options->protocol)) != NULL)
+		c->protocol = &protocol_tracker;
 	else
-		die("--protocol: \"%s\" is neither json nor http", options->protocol);
+		die("--protocol: \"%s\" is not known", options->protocol);
+	c->rng = rng_make(1, 2);
 	channel_parse_address(options->address, &c->host, &c->port);
 	if (options->tls)
 		c->tls = channel_tls(options->ca);
@@ -79,8 +83,17 @@ client_has_room(const Client *c, int lane)
 }
 
 void
-client_send(Client *c, int lane, uint64_t id, const char *line, size_t len)
+client_send(Client *c, int lane, const char *device, uint64_t id, const char *line, size_t len)
 {
+	if (c->dialect)
+	{
+		char	   *whose = c->lanes[lane].device;
+
+		if (!whose[0] && device)
+			snprintf(whose, sizeof(c->lanes[lane].device), "%s", device);
+		if (!device || strcmp(whose, device) != 0)
+			die("--connections: a tracker needs one of its own");
+	}
 	outbox_add(&c->lanes[lane].outbox, id, line, len);
 }
 
@@ -199,7 +212,8 @@ client_turn(Client *c, int timeout_ms)
 		Lane	   *lane = &c->lanes[i];
 		const char *reason;
 
-		if (lane->state == LANE_WAITING && now_us >= lane->retry_at_us)
+		/* A tracker connects when it has something to say. */
+		if (lane->state == LANE_WAITING && now_us >= lane->retry_at_us && (!c->dialect || lane->device[0]))
 		{
 			if (channel_connect(&lane->channel, c->host, c->port, c->tls, &reason) == CHANNEL_CLOSED)
 				lane_lost(lane, reason);
@@ -211,7 +225,8 @@ client_turn(Client *c, int timeout_ms)
 		/* Most writes succeed at once; poll only for those that did not. */
 		if (lane->state == LANE_GREETING || lane->state == LANE_READY)
 			lane_write(lane);
-		if (lane->state == LANE_WAITING && lane->retry_at_us - now_us < timeout_ms * US_PER_MS)
+		if (lane->state == LANE_WAITING && (!c->dialect || lane->device[0]) &&
+			lane->retry_at_us - now_us < timeout_ms * US_PER_MS)
 			timeout_ms = lane->retry_at_us <= now_us ? 1 : (int) ((lane->retry_at_us - now_us) / US_PER_MS) + 1;
 		c->polls[i] = (struct pollfd) {.fd = lane->channel.fd, .events = lane_interest(lane)};
 	}

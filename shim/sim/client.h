@@ -7,11 +7,13 @@
 #define SIM_CLIENT_H
 
 #include "channel.h"
+#include "dialect.h"
 #include "outbox.h"
+#include "rng.h"
 
 typedef struct ClientOptions
 {
-	const char *protocol;		/* "json" or "http" */
+	const char *protocol;		/* "json", "http", or a dialect */
 	const char *address;		/* HOST:PORT */
 	const char *token;
 	const char *mapping;		/* NULL: the daemon's default */
@@ -20,12 +22,16 @@ typedef struct ClientOptions
 	int			connections;
 	int			http_batch;		/* documents in one request */
 	bool		http_gzip;
+	int			records;		/* of a tracker, in one packet */
+	double		spoil_percent;	/* of its packets: damaged on the way */
 } ClientOptions;
 
 /* Every line that was sent ends in exactly one of these calls, or in none. */
 typedef struct ClientEvents
 {
 	void		(*acked) (void *context, uint64_t id);
+	/* Stored or in quarantine: the protocol does not tell which. */
+	void		(*taken) (void *context, uint64_t id);
 	/* field may be NULL */
 	void		(*rejected) (void *context, uint64_t id, const char *code, const char *field);
 	void	   *context;
@@ -55,10 +61,12 @@ typedef struct Lane
 	int64_t		retry_at_us;	/* monotonic */
 	int			failures;		/* in a row */
 	uint64_t	decided;		/* lines the daemon has decided on this connection */
-	size_t		in_request;		/* http: entries of the request under way */
+	size_t		in_request;		/* http, trackers: entries of the request under way */
+	char		device[MESSAGE_DEVICE_SIZE];	/* trackers: whose connection it is */
+	bool		spoiled;		/* trackers: the packet under way is damaged */
 } Lane;
 
-/* A protocol is a row of functions; see client_json.c and client_http.c. */
+/* A protocol is a row of functions; see client_json.c, client_http.c and client_tracker.c. */
 typedef struct Protocol
 {
 	const char *name;
@@ -76,6 +84,8 @@ struct Client
 	ClientOptions options;
 	ClientEvents events;
 	const Protocol *protocol;
+	const Dialect *dialect;		/* NULL: documents */
+	Rng			rng;
 	SSL_CTX    *tls;
 	char	   *host;
 	char	   *port;
@@ -86,10 +96,12 @@ struct Client
 
 extern const Protocol protocol_json;
 extern const Protocol protocol_http;
+extern const Protocol protocol_tracker;
 
 extern Client *client_open(const ClientOptions *options, const ClientEvents *events);
 extern bool client_has_room(const Client *c, int lane);
-extern void client_send(Client *c, int lane, uint64_t id, const char *line, size_t len);
+/* device may be NULL where the protocol needs none. */
+extern void client_send(Client *c, int lane, const char *device, uint64_t id, const char *line, size_t len);
 /* One round of waiting, reading and writing. */
 extern void client_turn(Client *c, int timeout_ms);
 extern size_t client_unacked(const Client *c);

@@ -14,7 +14,7 @@
 const char delivery_help[] =
 	"Delivery:\n"
 	"  --to HOST:PORT       the daemon's listener (127.0.0.1:7001)\n"
-	"  --protocol NAME      json (lines over TCP) or http (json)\n"
+	"  --protocol NAME      json (lines over TCP), http or teltonika (json)\n"
 	"  --token TOKEN        credential of a source; or the variable FLEETSIM_TOKEN\n"
 	"  --token-file FILE    its first line is the token\n"
 	"  --mapping NAME       mapping of the daemon's configuration\n"
@@ -22,6 +22,7 @@ const char delivery_help[] =
 	"  --connections N      connections; a vehicle stays on one (2)\n"
 	"  --http-batch N       documents in one request (500)\n"
 	"  --gzip               compress request bodies\n"
+	"  --records N          of a tracker, in one packet (10)\n"
 	"  --ledger FILE        append what was sent and acknowledged, for verify\n"
 	"  --drain SECONDS      wait so long for the last acknowledgements (60)\n"
 	"  --quiet              no summary\n";
@@ -83,6 +84,9 @@ delivery_option(DeliveryOptions *o, int option, const char *value)
 		case 1012:
 			o->quiet = true;
 			return true;
+		case 1013:
+			o->client.records = (int) option_number("records", value, 1, DIALECT_RECORDS_MAX);
+			return true;
 	}
 	return false;
 }
@@ -91,6 +95,12 @@ static void
 on_acked(void *context, uint64_t id)
 {
 	ledger_acked(((Delivery *) context)->ledger, id);
+}
+
+static void
+on_taken(void *context, uint64_t id)
+{
+	ledger_taken(((Delivery *) context)->ledger, id);
 }
 
 static void
@@ -103,12 +113,12 @@ Delivery *
 delivery_open(const DeliveryOptions *o)
 {
 	Delivery   *d = xcalloc(1, sizeof(*d));
-	ClientEvents events = {on_acked, on_rejected, d};
+	ClientEvents events = {.acked = on_acked, .taken = on_taken, .rejected = on_rejected, .context = d};
 	ClientOptions client = o->client;
 
 	if (!client.token)
 		client.token = getenv("FLEETSIM_TOKEN");
-	if (!client.token)
+	if (!client.token && !dialect_find(client.protocol))
 		die("a token is needed: --token, --token-file or the variable FLEETSIM_TOKEN");
 	d->ledger = ledger_open(o->ledger);
 	d->client = client_open(&client, &events);
@@ -131,7 +141,7 @@ delivery_send(Delivery *d, unsigned lane_key, const char *device, int64_t time_u
 	if (stop_requested)
 		return false;
 	id = ledger_sent(d->ledger, device, time_us, content, line, len);
-	client_send(d->client, lane, id, line, len);
+	client_send(d->client, lane, device, id, line, len);
 	return true;
 }
 

@@ -18,7 +18,7 @@ typedef struct DeliveryOptions
 } DeliveryOptions;
 
 #define DELIVERY_DEFAULTS { \
-	.client = {.protocol = "json", .address = "127.0.0.1:7001", .connections = 2, .http_batch = 500}, \
+	.client = {.protocol = "json", .address = "127.0.0.1:7001", .connections = 2, .http_batch = 500, .records = 10}, \
 	.drain_s = 60 }
 
 /* For getopt_long: values of the shared long options start here. */
@@ -36,7 +36,8 @@ typedef struct DeliveryOptions
 	{"gzip", no_argument, NULL, 1009}, \
 	{"ledger", required_argument, NULL, 1010}, \
 	{"drain", required_argument, NULL, 1011}, \
-	{"quiet", no_argument, NULL, 1012}
+	{"quiet", no_argument, NULL, 1012}, \
+	{"records", required_argument, NULL, 1013}
 
 extern const char delivery_help[];
 /* Takes a shared option; false when it is none. */

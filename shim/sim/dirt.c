@@ -37,6 +37,7 @@ struct Dirt
 	bool		jitters;
 	int			vehicles;
 	Trouble    *troubles;
+	const Dialect *dialect;
 	DirtEmit	emit;
 	void	   *context;
 	Buffer		line;
@@ -64,7 +65,8 @@ dirt_parse_kinds(const char *text)
 }
 
 Dirt *
-dirt_create(uint64_t seed, double percent, unsigned kinds, int vehicles, DirtEmit emit, void *context)
+dirt_create(uint64_t seed, double percent, unsigned kinds, int vehicles,
+			const Dialect *dialect, DirtEmit emit, void *context)
 {
 	Dirt	   *d = xcalloc(1, sizeof(*d));
 
@@ -76,6 +78,7 @@ dirt_create(uint64_t seed, double percent, unsigned kinds, int vehicles, DirtEmi
 	d->jitters = percent > 0 && kinds & 1u << DIRT_JITTER;
 	d->vehicles = vehicles;
 	d->troubles = xcalloc(vehicles, sizeof(Trouble));
+	d->dialect = dialect;
 	d->emit = emit;
 	d->context = context;
 	return d;
@@ -90,6 +93,16 @@ dirt_jitter_m(Dirt *d)
 	return rng_between(&d->rng, 10, 60);
 }
 
+/* Of a message that the dialect has reduced. */
+static void
+encode(const Dirt *d, Buffer *out, const Message *m)
+{
+	if (d->dialect)
+		d->dialect->record(out, m);
+	else
+		encode_reference(out, m);
+}
+
 static void
 emit_malformed(Dirt *d, Message *m)
 {
@@ -98,7 +111,8 @@ emit_malformed(Dirt *d, Message *m)
 	int64_t		time_us = m->time_us;
 
 	b->len = 0;
-	switch (rng_below(&d->rng, 7))
+	/* Trackers write what they measured, if nonsense; their frames are spoiled on the way. */
+	switch (d->dialect ? 3 + rng_below(&d->rng, 2) : rng_below(&d->rng, 7))
 	{
 		case 0:					/* cut off in the middle */
 			encode_reference(b, m);
@@ -117,11 +131,11 @@ emit_malformed(Dirt *d, Message *m)
 			break;
 		case 3:
 			m->latitude = 100 + fabs(m->latitude);
-			encode_reference(b, m);
+			encode(d, b, m);
 			break;
 		case 4:
 			m->latitude = m->longitude = 0;
-			encode_reference(b, m);
+			encode(d, b, m);
 			break;
 		case 5:
 			m->speed_kmh = -1 - m->speed_kmh;
@@ -140,7 +154,7 @@ static void
 emit_clean(Dirt *d, const Message *m)
 {
 	d->line.len = 0;
-	encode_reference(&d->line, m);
+	encode(d, &d->line, m);
 	d->emit(d->context, m->device, m->time_us, message_fingerprint(m), d->line.data, d->line.len);
 }
 
@@ -148,7 +162,7 @@ static void
 hold_back(Dirt *d, Trouble *t, const Message *m)
 {
 	t->held.len = 0;
-	encode_reference(&t->held, m);
+	encode(d, &t->held, m);
 	t->held_time_us = m->time_us;
 	t->held_content = message_fingerprint(m);
 	t->hold_left = 1 + rng_below(&d->rng, HOLD_REPORTS_MAX);
@@ -167,6 +181,8 @@ dirt_pass(Dirt *d, int number, Message *m)
 {
 	Trouble    *t = &d->troubles[number];
 
+	if (d->dialect)
+		d->dialect->reduce(m);
 	if (t->gap_left > 0)
 	{
 		t->gap_left--;

@@ -5,6 +5,7 @@
 #ifndef SIM_DIRT_H
 #define SIM_DIRT_H
 
+#include "dialect.h"
 #include "message.h"
 #include "rng.h"
 
@@ -33,9 +34,9 @@ typedef void (*DirtEmit) (void *context, const char *device, int64_t time_us, ui
 
 typedef struct Dirt Dirt;
 
-/* kinds: a set of bits 1 << DirtKind */
+/* kinds: a set of bits 1 << DirtKind; dialect NULL: documents */
 extern Dirt *dirt_create(uint64_t seed, double percent, unsigned kinds, int vehicles,
-						 DirtEmit emit, void *context);
+						 const Dialect *dialect, DirtEmit emit, void *context);
 /* Parses "repeats,order,..." or dies. */
 extern unsigned dirt_parse_kinds(const char *text);
 /* How far a parked vehicle's fix should wander, metres; 0 mostly. */

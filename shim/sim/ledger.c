@@ -94,6 +94,17 @@ ledger_acked(Ledger *l, uint64_t id)
 }
 
 void
+ledger_taken(Ledger *l, uint64_t id)
+{
+	l->counts.acked++;
+	if (l->fd >= 0)
+	{
+		buffer_printf(&l->pending, "T %llu\n", (unsigned long long) id);
+		flush_when_large(l);
+	}
+}
+
+void
 ledger_rejected(Ledger *l, uint64_t id, const char *code, const char *field)
 {
 	l->counts.rejected++;

@@ -25,6 +25,8 @@ extern Ledger *ledger_open(const char *path);
 extern uint64_t ledger_sent(Ledger *l, const char *device, int64_t time_us, uint64_t content,
 							const char *line, size_t len);
 extern void ledger_acked(Ledger *l, uint64_t id);
+/* Acknowledged, stored or in quarantine; counts as acked. */
+extern void ledger_taken(Ledger *l, uint64_t id);
 extern void ledger_rejected(Ledger *l, uint64_t id, const char *code, const char *field);
 extern void ledger_flush(Ledger *l);
 extern void ledger_close(Ledger *l);

@@ -345,6 +345,8 @@ command_replay(int argc, char **argv)
 		columns_print(&t->columns);
 	if (r.sort)
 		tracks_sort(t);
+	if (dialect_find(o.client.protocol))
+		die("--protocol: recorded tracks go as documents, json or http");
 	delivery = delivery_open(&o);
 	send_rows(t, &r, delivery);
 	return delivery_close(delivery);

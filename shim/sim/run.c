@@ -195,10 +195,18 @@ command_run(int argc, char **argv)
 	};
 	Delivery   *delivery;
 	Dirt	   *dirt;
+	const Dialect *dialect;
 
 	parse_options(argc, argv, &r, &o);
+	dialect = dialect_find(o.client.protocol);
+	if (dialect)
+	{
+		o.client.connections = r.vehicles;
+		if (r.dirt_kinds & 1u << DIRT_MALFORMED)
+			o.client.spoil_percent = r.dirt_percent;
+	}
 	delivery = delivery_open(&o);
-	dirt = dirt_create(r.seed, r.dirt_percent, r.dirt_kinds, r.vehicles, emit, delivery);
+	dirt = dirt_create(r.seed, r.dirt_percent, r.dirt_kinds, r.vehicles, dialect, emit, delivery);
 	drive_fleet(&r, delivery, dirt);
 	if (!o.quiet && r.dirt_percent > 0)
 	{

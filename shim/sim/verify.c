@@ -25,6 +25,7 @@ typedef enum Fate
 {
 	FATE_UNKNOWN,				/* not acknowledged */
 	FATE_ACKED,
+	FATE_TAKEN,					/* acknowledged, stored or in quarantine */
 	FATE_REJECTED
 } Fate;
 
@@ -206,6 +207,8 @@ read_ledger(Book *b, const char *path)
 		}
 		else if (sscanf(line, "A %llu", &id) == 1 && run_begin + id < b->count)
 			b->list[run_begin + id].fate = FATE_ACKED;
+		else if (sscanf(line, "T %llu", &id) == 1 && run_begin + id < b->count)
+			b->list[run_begin + id].fate = FATE_TAKEN;
 		else if (sscanf(line, "R %llu %22s", &id, code) == 2 && run_begin + id < b->count)
 		{
 			b->list[run_begin + id].fate = FATE_REJECTED;
@@ -391,6 +394,11 @@ compare(Book *b, Tally *events, Tally *quarantine, Figures *f)
 				f->acked++;
 				if (found == 0)
 					complain(&f->lost, "was acknowledged and is not in fleet.event", s, i);
+				break;
+			case FATE_TAKEN:
+				f->acked++;
+				if (found == 0 && (s->place == 0 || tally_count(quarantine, s->place) == 0))
+					complain(&f->lost, "was acknowledged and is nowhere", s, i);
 				break;
 			case FATE_REJECTED:
 				f->rejected++;

@@ -194,7 +194,7 @@ drive_in_dirt(double percent, unsigned kinds, const DirtCounts **counts, Dirt **
 	Vehicle		v;
 	Message		m;
 
-	*dirt = dirt_create(5, percent, kinds, 1, see, &seen);
+	*dirt = dirt_create(5, percent, kinds, 1, NULL, see, &seen);
 	vehicle_init(&v, 5, 1, START_US);
 	for (int i = 1; i <= 2000; i++)
 	{

@@ -1,0 +1,18 @@
+/*
+ * dialect.c
+ *	  The trackers that fleetsim can be.
+ */
+#include "dialect.h"
+
+static const Dialect *const dialects[] = {
+	&dialect_teltonika
+};
+
+const Dialect *
+dialect_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(dialects) / sizeof(dialects[0]); i++)
+		if (strcmp(dialects[i]->name, name) == 0)
+			return dialects[i];
+	return NULL;
+}

@@ -1,0 +1,48 @@
+/*
+ * dialect.h
+ *	  How a kind of tracker speaks: logs in, packs reports, is confirmed.
+ *
+ * A tracker cannot say all that a message has, nor as precisely: reduce() makes
+ * of it what will come out at the other end, so that its fingerprint is right.
+ * Reports wait as records; packet() makes a frame of some of them, and the
+ * next one leaves when that is confirmed.  One device, one connection.
+ */
+#ifndef SIM_DIALECT_H
+#define SIM_DIALECT_H
+
+#include "message.h"
+
+#define DIALECT_RECORDS_MAX 255
+
+typedef struct DialectRecord
+{
+	const char *data;
+	size_t		len;
+} DialectRecord;
+
+typedef struct Dialect
+{
+	const char *name;
+	int			records_max;	/* in one packet, at most DIALECT_RECORDS_MAX */
+	void		(*reduce) (Message *m);
+	/* One record of a reduced message. */
+	void		(*record) (Buffer *out, const Message *m);
+	/* What a new connection says first; NULL: nothing. */
+	void		(*login) (Buffer *out, const char *device);
+	void		(*packet) (Buffer *out, const char *device, const DialectRecord *records, int count);
+	/* Damages the packet from that offset on, so that it must be refused. */
+	void		(*spoil) (Buffer *out, size_t offset);
+	/*
+	 * An answer at the begin of in: its length, 0 when there is more to come, -1
+	 * when it is none.  taken is the number of records that it confirms; of a
+	 * login, 1 or 0.
+	 */
+	int			(*answer) (const char *in, size_t len, bool login, int *taken);
+} Dialect;
+
+extern const Dialect dialect_teltonika;
+
+/* NULL: none of that name. */
+extern const Dialect *dialect_find(const char *name);
+
+#endif							/* SIM_DIALECT_H */
