@@ -10,6 +10,7 @@ const Adapter *const adapters[] = {
 	&adapter_json,
 	&adapter_http,
 	&adapter_teltonika,
+	&adapter_gt06,
 	&adapter_mqtt,
 	NULL
 };
