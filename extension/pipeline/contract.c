@@ -13,6 +13,7 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
@@ -26,6 +27,8 @@
 
 /* A device's identity of more bytes is nonsense, and no key of an index. */
 #define DEVICE_MAX 1024
+/* A field's name is kept up to here, bytes. */
+#define FIELD_MAX 200
 /* Years beyond these have no partition of history. */
 #define FIRST_YEAR_US INT64CONST(-63082281600000000)	/* 0001-01-01 */
 #define AFTER_LAST_YEAR_US INT64CONST(252455616000000000)	/* 10000-01-01 */
@@ -418,9 +421,12 @@ reject_as_sent(Report *report)
 {
 	const char *colon = strchr(report->defect, ':');
 	int			len = colon ? colon - report->defect : (int) strlen(report->defect);
+	const char *field = colon && colon[1] != '\0' ? colon + 1 : NULL;
 
-	report_reject(report, defect_code_by_name(report->defect, len),
-				  colon && colon[1] != '\0' ? colon + 1 : NULL, NULL);
+	/* it goes back to the sender, who may have put anything here */
+	if (field != NULL && strlen(field) > FIELD_MAX)
+		field = pnstrdup(field, pg_mbcliplen(field, strlen(field), FIELD_MAX));
+	report_reject(report, defect_code_by_name(report->defect, len), field, NULL);
 }
 
 void

@@ -80,6 +80,16 @@ report_jsonb(const Report *r)
 
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '{');
+	/* first, since of two members of a name the last one stays: a signal is no column */
+	if (r->signals != NULL && r->signals->count > 0)
+	{
+		StringInfoData signals;
+
+		initStringInfo(&signals);
+		signals_append_json(&signals, r->signals);
+		/* its members, without the outer braces, become ours */
+		appendBinaryStringInfo(&json, signals.data + 1, signals.len - 2);
+	}
 	append_text(&json, "device", r->device);
 	if (r->has_event_time)
 		append_text(&json, "event_time", timestamptz_to_str(r->event_time));
@@ -92,17 +102,6 @@ report_jsonb(const Report *r)
 	append_number(&json, "heading_deg", r->heading_deg, true);
 	if (r->schema_version != 1)
 		append_number(&json, "schema_version", r->schema_version, false);
-	if (r->signals != NULL && r->signals->count > 0)
-	{
-		StringInfoData signals;
-
-		initStringInfo(&signals);
-		signals_append_json(&signals, r->signals);
-		/* its members, without the outer braces, become ours */
-		if (json.data[json.len - 1] != '{')
-			appendStringInfoChar(&json, ',');
-		appendBinaryStringInfo(&json, signals.data + 1, signals.len - 2);
-	}
 	appendStringInfoChar(&json, '}');
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
 }

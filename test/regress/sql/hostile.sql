@@ -48,6 +48,9 @@ VALUES (:wide, 'a', '10000-01-01', NULL, NULL), (:wide, 'b', '0001-12-31 BC', NU
 SELECT r ->> 'ordinal' AS ordinal, r ->> 'code' AS code, r ->> 'field' AS field
 FROM outcome CROSS JOIN LATERAL jsonb_array_elements(refused) r;
 
+INSERT INTO fleet.ingest (source_id, defect) VALUES (:src, 'malformed:' || repeat('ä', 5000)), (:src, 'malformed:'), (:src, ':x');
+SELECT r ->> 'code' AS code, octet_length(r ->> 'field') AS field_bytes FROM outcome CROSS JOIN LATERAL jsonb_array_elements(refused) r;
+
 -- 4. A detached partition keeps its name; bounds need not be midnight
 SET client_min_messages = warning;
 ALTER TABLE fleet.event DETACH PARTITION fleet.event_20240501;
@@ -101,6 +104,11 @@ SELECT s.location::text = a.location::text AS fix, s.speed_kmh = a.speed_kmh AS 
   FROM fleet.vehicle v JOIN fleet.vehicle_state s USING (vehicle_id)
  CROSS JOIN LATERAL fleet.state_at(v.vehicle_id, 'infinity') a
  WHERE v.tenant_id = 480 AND v.name = 'tie';
+
+-- 9. A signal that has a column's name does not stand for the column when the report is sent again
+INSERT INTO fleet.ingest (source_id, device, event_time, latitude, longitude, signals)
+VALUES (:src, 'good', '2024-05-01', 99, 1, '{"device": "other", "latitude": 1, "x": 2}');
+SELECT report - 'received_at' FROM fleet.quarantine WHERE batch_id = (SELECT batch_id FROM fleet.last_batch());
 
 DROP FUNCTION within;
 DROP VIEW outcome;
