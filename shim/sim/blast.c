@@ -7,6 +7,7 @@
  * takes little of the processors it shares with what it measures.  Every
  * report has its own (vehicle, time): none is a repeat.
  */
+#include "client_mqtt.h"
 #include "commands.h"
 #include "delivery.h"
 #include "encode_json.h"
@@ -26,9 +27,11 @@
 typedef struct Stream
 {
 	Channel		channel;
-	Buffer		cycle;			/* the documents, a newline after each */
+	bool		mqtt;			/* else json */
+	Buffer		cycle;			/* the documents, a newline after each, or PUBLISH packets */
 	uint32_t   *begins;			/* of each document; one more for the end */
 	uint32_t   *stamps;			/* offset of its timestamp */
+	uint32_t   *ids;			/* mqtt: of its packet identifier */
 	int			documents;
 	int			vehicles;
 	int			next;			/* document */
@@ -52,7 +55,7 @@ typedef struct BlastOptions
 
 static const char blast_help[] =
 	"Usage: fleetsim blast [OPTION]...\n\n"
-	"Sends reference documents over the json protocol as fast as they are taken and\n"
+	"Sends reference documents, json or mqtt, as fast as they are taken and\n"
 	"prints how many were committed a second.\n\n"
 	"  --vehicles N         vehicles (1000)\n"
 	"  --seconds N          how long to send (10)\n"
@@ -67,6 +70,7 @@ encode_cycle(Stream *s, const BlastOptions *b, int number, int connections, int6
 	Town		town = {50.1105, 8.6821};
 	Vehicle    *fleet;
 	Message		m;
+	Buffer		document = {0};
 	int			capacity;
 
 	s->vehicles = (b->vehicles - number + connections - 1) / connections;
@@ -85,6 +89,7 @@ encode_cycle(Stream *s, const BlastOptions *b, int number, int connections, int6
 	capacity = CYCLE_BYTES / 400;
 	s->begins = xmalloc((capacity + 1) * sizeof(uint32_t));
 	s->stamps = xmalloc(capacity * sizeof(uint32_t));
+	s->ids = xmalloc(capacity * sizeof(uint32_t));
 	/* Whole turns over the fleet, one at least, so that slot = document % vehicles. */
 	while (s->documents == 0 || s->cycle.len < CYCLE_BYTES)
 	{
@@ -98,17 +103,26 @@ encode_cycle(Stream *s, const BlastOptions *b, int number, int connections, int6
 				capacity *= 2;
 				s->begins = xrealloc(s->begins, (capacity + 1) * sizeof(uint32_t));
 				s->stamps = xrealloc(s->stamps, capacity * sizeof(uint32_t));
+				s->ids = xrealloc(s->ids, capacity * sizeof(uint32_t));
 			}
 			vehicle_advance(&fleet[i], fleet[i].time_us + REPORT_STEP_US);
 			vehicle_report(&fleet[i], &town, &m);
-			encode_reference(&s->cycle, &m);
-			buffer_add_char(&s->cycle, '\n');
-			stamp = strstr(s->cycle.data + begin, "\"timestamp\":\"");
+			document.len = 0;
+			encode_reference(&document, &m);
+			if (s->mqtt)
+				s->ids[s->documents] = mqtt_put_publish(&s->cycle, 0, document.data, document.len);
+			else
+			{
+				buffer_add(&s->cycle, document.data, document.len);
+				buffer_add_char(&s->cycle, '\n');
+			}
+			stamp = memmem(s->cycle.data + begin, s->cycle.len - begin, "\"timestamp\":\"", strlen("\"timestamp\":\""));
 			s->begins[s->documents] = begin;
 			s->stamps[s->documents++] = stamp + strlen("\"timestamp\":\"") - s->cycle.data;
 		}
 	}
 	s->begins[s->documents] = s->cycle.len;
+	buffer_free(&document);
 	free(fleet);
 }
 
@@ -125,6 +139,13 @@ stamp_documents(Stream *s, uint64_t limit)
 		/* The present if that is new for this vehicle, else one millisecond on. */
 		*clock = *clock < now_ms ? now_ms : *clock + 1;
 		encode_timestamp(s->cycle.data + s->stamps[s->ready], *clock * US_PER_MS);
+		if (s->mqtt)
+		{
+			uint16_t	id = mqtt_packet_id(s->sent);
+
+			s->cycle.data[s->ids[s->ready]] = (char) (id >> 8);
+			s->cycle.data[s->ids[s->ready] + 1] = (char) id;
+		}
 		s->ready++;
 		s->sent++;
 	}
@@ -196,11 +217,37 @@ stream_read(Stream *s)
 	return true;
 }
 
+/* PUBACKs, which come in the order of their packets. */
+static void
+take_pubacks(Stream *s)
+{
+	size_t		done = 0;
+	MqttAnswer	answer;
+	int			len;
+
+	while ((len = mqtt_take_answer(s->input.data + done, s->input.len - done, &answer)) != 0)
+	{
+		if (len < 0 || answer.type != 4 || answer.id != mqtt_packet_id(s->acked))
+			die("the daemon answered what is not the next PUBACK");
+		if (answer.code >= 0x80)
+			s->rejected++;
+		s->acked++;
+		done += len;
+	}
+	s->input.len -= done;
+	memmove(s->input.data, s->input.data + done, s->input.len);
+}
+
 static void
 take_acks(Stream *s)
 {
 	struct json_object *answer;
 
+	if (s->mqtt)
+	{
+		take_pubacks(s);
+		return;
+	}
 	while (s->input.len > 0 && (answer = next_answer(s)))
 	{
 		struct json_object *value;
@@ -224,15 +271,43 @@ wait_for(Channel *c, short events)
 		die("the daemon does not answer");
 }
 
+/* The answer to the credentials; false when it has not come. */
+static bool
+take_welcome(Stream *s)
+{
+	if (s->mqtt)
+	{
+		MqttAnswer	answer;
+		int			len = mqtt_take_answer(s->input.data, s->input.len, &answer);
+
+		if (len == 0)
+			return false;
+		if (len < 0 || answer.type != 2 || answer.code != 0)
+			die("the daemon refused the connection");
+		s->input.len -= len;
+		memmove(s->input.data, s->input.data + len, s->input.len);
+	}
+	else
+	{
+		struct json_object *answer = next_answer(s);
+
+		if (!answer)
+			return false;
+		if (!json_object_object_get_ex(answer, "auth", NULL))
+			die("the daemon refused the connection: %s", json_object_to_json_string(answer));
+		json_object_put(answer);
+	}
+	return true;
+}
+
 static void
-stream_open(Stream *s, const ClientOptions *o, SSL_CTX *tls)
+stream_open(Stream *s, const ClientOptions *o, SSL_CTX *tls, int number)
 {
 	char	   *host;
 	char	   *port;
 	const char *reason;
 	ChannelResult result;
 	Buffer		hello = {0};
-	struct json_object *answer;
 	size_t		put;
 
 	channel_parse_address(o->address, &host, &port);
@@ -244,17 +319,19 @@ stream_open(Stream *s, const ClientOptions *o, SSL_CTX *tls)
 		wait_for(&s->channel, s->channel.tls_wants_write ? POLLOUT : POLLIN);
 	if (result == CHANNEL_CLOSED)
 		die("cannot connect to %s: %s", o->address, reason);
-	buffer_add_char(&hello, '{');
-	encode_text_member(&hello, false, "auth", o->token);
-	buffer_add_string(&hello, "}\n");
+	if (s->mqtt)
+		mqtt_put_connect(&hello, o, number);
+	else
+	{
+		buffer_add_char(&hello, '{');
+		encode_text_member(&hello, false, "auth", o->token);
+		buffer_add_string(&hello, "}\n");
+	}
 	if (channel_write(&s->channel, hello.data, hello.len, &put, &reason) != CHANNEL_OK || put != hello.len)
 		die("cannot send credentials to %s", o->address);
-	while (s->input.len == 0 || !(answer = next_answer(s)))
+	while (s->input.len == 0 || !take_welcome(s))
 		if (!stream_read(s))
 			wait_for(&s->channel, POLLIN);
-	if (!json_object_object_get_ex(answer, "auth", NULL))
-		die("the daemon refused the connection: %s", json_object_to_json_string(answer));
-	json_object_put(answer);
 	buffer_free(&hello);
 	free(host);
 	free(port);
@@ -343,6 +420,7 @@ command_blast(int argc, char **argv)
 	BlastOptions b = {.seed = 1, .vehicles = 1000, .seconds = 10, .window = 200000};
 	Stream	   *streams;
 	SSL_CTX    *tls;
+	bool		mqtt;
 	int			connections;
 	int			option;
 	int64_t		begin_us;
@@ -379,8 +457,11 @@ command_blast(int argc, char **argv)
 	}
 	if (optind < argc)
 		die("unexpected argument \"%s\"", argv[optind]);
-	if (o.ledger || strcmp(o.client.protocol, "json") != 0)
-		die("blast keeps no ledger and speaks json only; fleetsim run --max does both");
+	mqtt = strcmp(o.client.protocol, "mqtt") == 0;
+	if (o.ledger || (!mqtt && strcmp(o.client.protocol, "json") != 0))
+		die("blast keeps no ledger and speaks json and mqtt only; fleetsim run --max does more");
+	if (mqtt && b.window > MQTT_IN_FLIGHT_MAX)
+		b.window = MQTT_IN_FLIGHT_MAX;
 	if (!o.client.token && !(o.client.token = getenv("FLEETSIM_TOKEN")))
 		die("a token is needed: --token, --token-file or the variable FLEETSIM_TOKEN");
 
@@ -389,8 +470,9 @@ command_blast(int argc, char **argv)
 	tls = o.client.tls ? channel_tls(o.client.ca) : NULL;
 	for (int i = 0; i < connections; i++)
 	{
+		streams[i].mqtt = mqtt;
 		encode_cycle(&streams[i], &b, i, connections, wall_us());
-		stream_open(&streams[i], &o.client, tls);
+		stream_open(&streams[i], &o.client, tls, i);
 	}
 	catch_stop_signals();
 

@@ -61,6 +61,8 @@ client_open(const ClientOptions *options, const ClientEvents *events)
 		c->protocol = &protocol_json;
 	else if (strcmp(options->protocol, "http") == 0)
 		c->protocol = &protocol_http;
+	else if (strcmp(options->protocol, "mqtt") == 0)
+		c->protocol = &protocol_mqtt;
 	else if ((c->dialect = dialect_find(options->protocol)) != NULL)
 		c->protocol = &protocol_tracker;
 	else

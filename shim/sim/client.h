@@ -13,7 +13,7 @@
 
 typedef struct ClientOptions
 {
-	const char *protocol;		/* "json", "http", or a dialect */
+	const char *protocol;		/* "json", "http", "mqtt", or a dialect */
 	const char *address;		/* HOST:PORT */
 	const char *token;
 	const char *mapping;		/* NULL: the daemon's default */
@@ -61,7 +61,7 @@ typedef struct Lane
 	int64_t		retry_at_us;	/* monotonic */
 	int			failures;		/* in a row */
 	uint64_t	decided;		/* lines the daemon has decided on this connection */
-	size_t		in_request;		/* http, trackers: entries of the request under way */
+	size_t		in_request;		/* http, mqtt, trackers: entries under way */
 	char		device[MESSAGE_DEVICE_SIZE];	/* trackers: whose connection it is */
 	bool		spoiled;		/* trackers: the packet under way is damaged */
 } Lane;
@@ -96,6 +96,7 @@ struct Client
 
 extern const Protocol protocol_json;
 extern const Protocol protocol_http;
+extern const Protocol protocol_mqtt;
 extern const Protocol protocol_tracker;
 
 extern Client *client_open(const ClientOptions *options, const ClientEvents *events);

@@ -196,4 +196,26 @@ $t->wait_for_query("SELECT count(*) >= 4 * $per_client FROM fleet.telemetry WHER
 is($t->query("SELECT count(*), count(DISTINCT (vehicle, event_time)) FROM fleet.telemetry WHERE vehicle LIKE 'load-%'"),
 	join('|', (4 * $per_client) x 2), 'everything is stored, and nothing twice');
 
+# 10. The simulated fleet over MQTT 5, with dirt; fleetd is killed twice; the ledger proves it
+my $ledger = $t->dir . '/mqtt.ledger';
+my $before = $t->query('SELECT count(*) FROM fleet.event');
+my $sim = $t->start_fleetsim('run', $t->delivery('mqtt'), '--vehicles', 100, '--first-vehicle', 5000, '--rate', 2000, '--seconds', 4,
+	'--dirt', 5, '--connections', 3, '--ledger', $ledger);
+foreach my $round (1, 2)
+{
+	$t->wait_for_query("SELECT count(*) > $before + 1500 * $round FROM fleet.event");
+	$t->stop_fleetd('KILL');
+	$t->start_fleetd;
+}
+my ($out, $err);
+($code, $out, $err) = $t->finish_fleetsim($sim);
+is($code, 0, 'fleetsim: everything was acknowledged in the end') or diag("$out$err");
+$t->verify($ledger, 'fleetsim: lost 0, stored twice 0');
+
+# 11. What the blaster counts is what is stored
+$before = $t->query('SELECT count(*) FROM fleet.event');
+($code, $out, $err) = $t->fleetsim('blast', $t->delivery('mqtt'), '--vehicles', 100, '--count', 10000);
+like($out, qr/sent=10000 acked=10000 rejected=0/, 'blast: all acknowledged') or diag($err);
+is($t->query('SELECT count(*) FROM fleet.event') - $before, 10000, '... and stored');
+
 done_testing();
