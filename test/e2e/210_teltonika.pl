@@ -12,7 +12,8 @@ my $imei = '123456789012345';
 my $t = FleetTest->new(
 	listeners => [
 		{ adapter => 'teltonika', source => 1 },
-		{ adapter => 'teltonika', source => 1, transport => 'udp' }
+		{ adapter => 'teltonika', source => 1, transport => 'udp' },
+		{ adapter => 'teltonika', source => 1, devices => ['111111111111111'] }
 	],
 	config => { batch => { rows => 100, milliseconds => 20 } });
 
@@ -116,6 +117,12 @@ my $rest = pack('n C C n/a a*', 0xcafe, 1, 5, $imei, packet_body(record($now + 7
 $udp->send(pack('n/a', $rest));
 is(answer($udp, 7), '0005cafe010502', 'a datagram is answered');
 is($t->query('SELECT count(*) FROM fleet.event'), '10', '... when it is committed');
+
+# 10. Only devices that the listener knows
+my $stranger = $t->connect('teltonika', 2);
+$stranger->send(pack('n/a', $imei));
+is(answer($stranger->socket, 1), '00', 'a device that the listener does not know is refused');
+ok($stranger->wait_eof, '... and the connection closed');
 
 is($t->stop_fleetd, 0, 'fleetd ends well');
 done_testing();
