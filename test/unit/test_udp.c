@@ -66,6 +66,46 @@ peer_read(int fd)
 	return text;
 }
 
+/* Listens on all addresses; the port in network order, 0 where that cannot be. */
+static in_port_t
+listen_on_all(const ListenerConfig *config, int family)
+{
+	struct sockaddr_in6 all = {.sin6_family = (sa_family_t) family};
+	socklen_t	len = sizeof(all);
+	int			fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	int			off = 0;
+
+	if (fd < 0)
+		return 0;
+	setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+	if (bind(fd, (struct sockaddr *) &all, family == AF_INET ? sizeof(struct sockaddr_in) : len) != 0 ||
+		getsockname(fd, (struct sockaddr *) &all, &len) != 0 || !udp_start(base, fd, config))
+	{
+		close(fd);
+		return 0;
+	}
+	/* At the same place for both families. */
+	return all.sin6_port;
+}
+
+/* Asks one of our addresses, and hears only what comes from there. */
+static void
+ask_second_address(in_port_t port, const char *name)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET,.sin_port = port};
+	int			fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+
+	inet_pton(AF_INET, "127.0.0.2", &to.sin_addr);
+	if (port == 0 || connect(fd, (struct sockaddr *) &to, sizeof(to)) != 0 || send(fd, "E", 1, 0) != 1)
+		printf("# skipped, there is no such address: %s\n", name);
+	else
+	{
+		turn();
+		is_str(peer_read(fd), "E0", name);
+	}
+	close(fd);
+}
+
 int
 main(void)
 {
@@ -75,6 +115,7 @@ main(void)
 	Network		nobody = {{0xFE}, 128};
 	ListenerConfig trackers = {.adapter = &tracker,.source = 7,.transport = "udp"};
 	struct sockaddr_in name;
+	in_port_t	ports[2];
 	char		long_text[51] = "";
 	int			fd;
 	int			a;
@@ -87,7 +128,11 @@ main(void)
 	a = udp_socket(&name);
 	b = udp_socket(&name);
 	ok(udp_start(base, fd, &trackers), "a listener");
+	ports[0] = listen_on_all(&trackers, AF_INET);
+	ports[1] = listen_on_all(&trackers, AF_INET6);
 	udp_resume();
+	ask_second_address(ports[0], "an answer leaves from the address that was asked");
+	ask_second_address(ports[1], "of IPv4, too, where the socket is of IPv6");
 
 	/* 1. Answers */
 	peer_send(a, "L5H");
