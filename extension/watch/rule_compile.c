@@ -12,11 +12,13 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "commands/extension.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "nodes/nodeFuncs.h"
@@ -25,6 +27,7 @@
 #include "parser/parse_collate.h"
 #include "parser/parse_expr.h"
 #include "parser/parse_node.h"
+#include "parser/parse_type.h"
 #include "parser/parser.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -106,6 +109,7 @@ typedef struct CompileState
 	Bitmapset  *used;
 	ParseState *pstate;
 	Oid			fleet_schema;
+	Oid			extension;		/* what belongs to it may be used */
 	int			nodes;
 } CompileState;
 
@@ -351,74 +355,7 @@ resolve_name(ParseState *pstate, ColumnRef *cref)
 	return (Node *) var;
 }
 
-/* --- what is refused before analysis --- */
-
-static void
-check_schema(CompileState *cs, List *name, const char *what, int location)
-{
-	const char *schema;
-
-	if (list_length(name) < 2)
-		return;					/* the pinned search_path decides */
-	schema = strVal(linitial(name));
-	if (list_length(name) == 2 &&
-		(strcmp(schema, "pg_catalog") == 0 || strcmp(schema, FLEET_SCHEMA) == 0))
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("%s %s is not allowed in a condition", what, NameListToString(name)),
-			 errhint("Conditions may use what is in the schemas pg_catalog and fleet."),
-			 parser_errposition(cs->pstate, location)));
-}
-
-/*
- * Before analysis, since analysing a sub-query opens its tables, and resolving
- * a type may run the input function of a stranger's type.
- */
-static bool
-check_raw(Node *node, CompileState *cs)
-{
-	if (node == NULL)
-		return false;
-
-	switch (nodeTag(node))
-	{
-		case T_SubLink:
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("sub-queries are not allowed in a condition"),
-					 parser_errposition(cs->pstate, ((SubLink *) node)->location)));
-			break;
-		case T_ParamRef:
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_PARAMETER),
-					 errmsg("parameters are not allowed in a condition"),
-					 parser_errposition(cs->pstate, ((ParamRef *) node)->location)));
-			break;
-		case T_FuncCall:
-			check_schema(cs, ((FuncCall *) node)->funcname, "function",
-						 ((FuncCall *) node)->location);
-			break;
-		case T_A_Expr:
-			check_schema(cs, ((A_Expr *) node)->name, "operator",
-						 ((A_Expr *) node)->location);
-			break;
-		case T_TypeName:
-			if (((TypeName *) node)->pct_type || ((TypeName *) node)->setof)
-				ereport(ERROR,
-						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("type is not allowed in a condition"),
-						 parser_errposition(cs->pstate, ((TypeName *) node)->location)));
-			check_schema(cs, ((TypeName *) node)->names, "type",
-						 ((TypeName *) node)->location);
-			break;
-		default:
-			break;
-	}
-	return raw_expression_tree_walker(node, check_raw, cs);
-}
-
-/* --- what is refused after analysis --- */
+/* --- types --- */
 
 static bool
 type_allowed(CompileState *cs, Oid type)
@@ -452,15 +389,101 @@ type_allowed(CompileState *cs, Oid type)
 	if (OidIsValid(element))
 		return type_allowed(cs, element);
 
-	/* the extension's own base types */
+	/*
+	 * The extension's own base types.  The schema alone does not tell: PostGIS
+	 * is there, too, when CASCADE installed it.
+	 */
 	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
 	if (!HeapTupleIsValid(tuple))
 		return false;
 	allowed = ((Form_pg_type) GETSTRUCT(tuple))->typnamespace == cs->fleet_schema &&
 		((Form_pg_type) GETSTRUCT(tuple))->typtype == TYPTYPE_BASE;
 	ReleaseSysCache(tuple);
-	return allowed;
+	return allowed && getExtensionOfObject(TypeRelationId, type) == cs->extension;
 }
+
+static void
+refuse_type(CompileState *cs, Oid type, int location)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("type %s is not allowed in a condition", format_type_be(type)),
+			 parser_errposition(cs->pstate, location)));
+}
+
+/* --- what is refused before analysis --- */
+
+static void
+check_schema(CompileState *cs, List *name, const char *what, int location)
+{
+	const char *schema;
+
+	if (list_length(name) < 2)
+		return;					/* the pinned search_path decides */
+	schema = strVal(linitial(name));
+	if (list_length(name) == 2 &&
+		(strcmp(schema, "pg_catalog") == 0 || strcmp(schema, FLEET_SCHEMA) == 0))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("%s %s is not allowed in a condition", what, NameListToString(name)),
+			 errhint("Conditions may use what is in the schemas pg_catalog and fleet."),
+			 parser_errposition(cs->pstate, location)));
+}
+
+/*
+ * Before analysis, since analysing a sub-query opens its tables, and resolving
+ * a type may run the input function of a stranger's type.
+ */
+static bool
+check_raw(Node *node, CompileState *cs)
+{
+	Oid			type;
+
+	if (node == NULL)
+		return false;
+
+	switch (nodeTag(node))
+	{
+		case T_SubLink:
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("sub-queries are not allowed in a condition"),
+					 parser_errposition(cs->pstate, ((SubLink *) node)->location)));
+			break;
+		case T_ParamRef:
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_PARAMETER),
+					 errmsg("parameters are not allowed in a condition"),
+					 parser_errposition(cs->pstate, ((ParamRef *) node)->location)));
+			break;
+		case T_FuncCall:
+			check_schema(cs, ((FuncCall *) node)->funcname, "function",
+						 ((FuncCall *) node)->location);
+			break;
+		case T_A_Expr:
+			check_schema(cs, ((A_Expr *) node)->name, "operator",
+						 ((A_Expr *) node)->location);
+			break;
+		case T_TypeName:
+			if (((TypeName *) node)->pct_type || ((TypeName *) node)->setof)
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("type is not allowed in a condition"),
+						 parser_errposition(cs->pstate, ((TypeName *) node)->location)));
+			check_schema(cs, ((TypeName *) node)->names, "type",
+						 ((TypeName *) node)->location);
+			type = LookupTypeNameOid(cs->pstate, (TypeName *) node, true);
+			if (OidIsValid(type) && !type_allowed(cs, type))
+				refuse_type(cs, type, ((TypeName *) node)->location);
+			break;
+		default:
+			break;
+	}
+	return raw_expression_tree_walker(node, check_raw, cs);
+}
+
+/* --- what is refused after analysis --- */
 
 typedef struct FunctionCheck
 {
@@ -514,8 +537,9 @@ check_function(Oid funcid, void *context)
 			listed = listed && proc->prolang == INTERNALlanguageId;
 		}
 	}
-	else if (proc->pronamespace == check->cs->fleet_schema)
-		listed = proc->prolang == ClanguageId;
+	else
+		listed = proc->prolang == ClanguageId &&
+			getExtensionOfObject(ProcedureRelationId, funcid) == check->cs->extension;
 
 	/* the exact power of two numerics takes as long as its author likes */
 	if (funcid == F_NUMERIC_POWER || funcid == F_POWER_NUMERIC_NUMERIC || funcid == F_POW_NUMERIC_NUMERIC)
@@ -606,11 +630,7 @@ check_node(Node *node, CompileState *cs)
 
 	check_functions_in_node(node, check_function, &check);
 	if (!type_allowed(cs, exprType(node)))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("type %s is not allowed in a condition",
-						format_type_be(exprType(node))),
-				 parser_errposition(cs->pstate, check.location)));
+		refuse_type(cs, exprType(node), check.location);
 	return expression_tree_walker(node, check_node, cs);
 }
 
@@ -739,6 +759,7 @@ rule_compile(const char *text, const char *what, const char *rule_name,
 	memset(&cs, 0, sizeof(cs));
 	cs.inputs = inputs;
 	cs.fleet_schema = fleet_schema_oid();
+	cs.extension = get_extension_oid(FLEET_SCHEMA, false);
 	cs.pstate = make_parsestate(NULL);
 	cs.pstate->p_sourcetext = text;
 	cs.pstate->p_pre_columnref_hook = resolve_name;

@@ -74,6 +74,10 @@ FROM unnest(ARRAY[
 ]) WITH ORDINALITY AS t (c, i), pg_temp.refusal(c) r
 ORDER BY i;
 \x off
+-- nor anything of PostGIS, in whatever schema it is installed
+SELECT c AS condition, r.message = 'ACCEPTED' AS accepted
+FROM unnest(ARRAY['location::geometry IS NULL', '''POINT(1 2)''::geometry IS NULL AND charging', 'st_x(location) > 1',
+                  'postgis_version() = trip_id', 'st_x(st_point(speed_kmh, 1)) > 1']) c, pg_temp.refusal(c) r;
 
 -- 5. Limits
 SELECT state, message, detail FROM pg_temp.refusal('speed_kmh > 1' || repeat(' ', 4000));
