@@ -18,7 +18,8 @@ CREATE TABLE fleet.vehicle (
     vehicle_type text,
     attributes jsonb NOT NULL DEFAULT '{}',
     created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
-    UNIQUE (tenant_id, name)
+    UNIQUE (tenant_id, name),
+    UNIQUE (tenant_id, vehicle_id)
 );
 COMMENT ON TABLE fleet.vehicle IS 'A vehicle of a tenant';
 COMMENT ON COLUMN fleet.vehicle.vehicle_type IS 'Free classification, such as scooter or truck; rules and geofences can be limited to one';
@@ -27,9 +28,10 @@ COMMENT ON COLUMN fleet.vehicle.attributes IS 'Whatever else the operator wants 
 CREATE TABLE fleet.device (
     tenant_id integer NOT NULL DEFAULT 1 REFERENCES fleet.tenant,
     identity text NOT NULL CHECK (identity <> ''),
-    vehicle_id bigint NOT NULL REFERENCES fleet.vehicle ON DELETE CASCADE,
+    vehicle_id bigint NOT NULL,
     created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
-    PRIMARY KEY (tenant_id, identity)
+    PRIMARY KEY (tenant_id, identity),
+    FOREIGN KEY (tenant_id, vehicle_id) REFERENCES fleet.vehicle (tenant_id, vehicle_id) ON DELETE CASCADE
 );
 CREATE INDEX device_vehicle_idx ON fleet.device (vehicle_id);
 COMMENT ON TABLE fleet.device IS 'An external identity (IMEI, serial number, vehicle id of a feed) and the vehicle it reports for';

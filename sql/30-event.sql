@@ -57,7 +57,11 @@ CREATE FUNCTION fleet.vehicle_state_forget() RETURNS trigger
     SET search_path = pg_catalog, fleet, pg_temp
     AS $$
 BEGIN
-    DELETE FROM fleet.vehicle_state s WHERE s.vehicle_id = OLD.vehicle_id;
+    IF TG_OP = 'TRUNCATE' THEN
+        TRUNCATE fleet.vehicle_state;
+    ELSE
+        DELETE FROM fleet.vehicle_state s WHERE s.vehicle_id = OLD.vehicle_id;
+    END IF;
     RETURN NULL;
 END
 $$;
@@ -65,6 +69,9 @@ COMMENT ON FUNCTION fleet.vehicle_state_forget() IS 'Trigger of fleet.vehicle: t
 REVOKE ALL ON FUNCTION fleet.vehicle_state_forget() FROM PUBLIC;
 CREATE TRIGGER vehicle_state_forget AFTER DELETE ON fleet.vehicle
     FOR EACH ROW EXECUTE FUNCTION fleet.vehicle_state_forget();
+
+CREATE TRIGGER vehicle_state_forget_all AFTER TRUNCATE ON fleet.vehicle
+    FOR EACH STATEMENT EXECUTE FUNCTION fleet.vehicle_state_forget();
 
 -- A pipeline has locked a state and then asks for the vehicle, to which alerts
 -- and visits refer; a deletion has the vehicle and then asks for the state.  So

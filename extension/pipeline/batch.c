@@ -18,8 +18,6 @@
 #include "pipeline/registry.h"
 
 #define BATCH_FIRST_CAPACITY 256
-/* how often the memory taken is looked at, in reports */
-#define BATCH_CHECK_INTERVAL 1024
 
 static Batch *current_batch = NULL;
 
@@ -81,8 +79,7 @@ run_piece(Batch *batch)
 void
 batch_limit_memory(Batch *batch)
 {
-	if (batch->nreports % BATCH_CHECK_INTERVAL != 0 ||
-		MemoryContextMemAllocated(batch->context, true) < (Size) fleet_batch_memory * 1024)
+	if (MemoryContextMemAllocated(batch->piece, false) < (Size) fleet_batch_memory * 1024)
 		return;
 	batch->exclusive = true;
 	run_piece(batch);

@@ -114,3 +114,13 @@ UPDATE fleet.tenant SET auto_register = false WHERE tenant_id = 311;
 DELETE FROM fleet.vehicle WHERE vehicle_id = :moved;
 INSERT INTO fleet.ingest (source_id, device, event_time) VALUES (:src, 'A', now() - interval '7 s');
 SELECT refused FROM outcome;
+
+-- 8. A device and its vehicle are of one tenant
+INSERT INTO fleet.vehicle (vehicle_id, tenant_id, name) VALUES (311001, 311, 'of tenant 311');
+INSERT INTO fleet.device (tenant_id, identity, vehicle_id) VALUES (1, 'smuggled', 311001);
+
+-- 9. States go with all vehicles at once, too
+BEGIN;
+TRUNCATE fleet.vehicle CASCADE;
+SELECT count(*) FROM fleet.vehicle_state;
+ROLLBACK;
