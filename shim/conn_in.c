@@ -82,6 +82,8 @@ on_last_record(void *arg, const Record *rec)
 {
 	Conn	   *conn = arg;
 
+	if (!config_allows_device(conn->listener, rec->device.data, rec->device.len))
+		return;
 	if (sink_submit(conn->owner, 0, conn->source_id, rec) != SINK_OK)
 		log_warning("last_record_lost", log_str("peer", conn->peer), log_str("reason", "overload"));
 }
