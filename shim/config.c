@@ -4,7 +4,6 @@
  */
 #include "config.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdio.h>
@@ -269,40 +268,6 @@ read_mappings(Table *table, const char *path, struct json_object *value)
 	return true;
 }
 
-/* "10.1.0.0/16", "2001:db8::/32", or one address. */
-static bool
-parse_network(const char *text, Network *network)
-{
-	char		address[64];
-	const char *slash = strchr(text, '/');
-	size_t		n = slash ? (size_t) (slash - text) : strlen(text);
-	unsigned	most = 128;
-	char	   *end;
-
-	if (n >= sizeof(address))
-		return false;
-	memcpy(address, text, n);
-	address[n] = '\0';
-	memset(network->address, 0, sizeof(network->address));
-	if (inet_pton(AF_INET, address, network->address + 12) == 1)
-	{
-		network->address[10] = network->address[11] = 0xFF;
-		most = 32;
-	}
-	else if (inet_pton(AF_INET6, address, network->address) != 1)
-		return false;
-	network->bits = 128;
-	if (slash == NULL)
-		return true;
-	if (slash[1] < '0' || slash[1] > '9')
-		return false;
-	network->bits = (unsigned) strtoul(slash + 1, &end, 10);
-	if (*end != '\0' || network->bits > most)
-		return false;
-	network->bits += 128 - most;
-	return true;
-}
-
 static bool
 read_networks(Table *table, const char *path, struct json_object *value, ListenerConfig *listener)
 {
@@ -321,33 +286,11 @@ read_networks(Table *table, const char *path, struct json_object *value, Listene
 		struct json_object *item = json_object_array_get_idx(value, i);
 
 		if (!json_object_is_type(item, json_type_string) ||
-			!parse_network(json_object_get_string(item), &listener->allow[i]))
+			!network_parse(json_object_get_string(item), &listener->allow[i]))
 			return fail(table, path, "must hold strings such as \"10.1.0.0/16\"");
 		listener->nallow++;
 	}
 	return true;
-}
-
-bool
-config_allows(const ListenerConfig *listener, const unsigned char *address)
-{
-	for (size_t i = 0; i < listener->nallow; i++)
-	{
-		const Network *network = &listener->allow[i];
-		unsigned	bytes = network->bits / 8;
-		unsigned	rest = network->bits % 8;
-
-		if (memcmp(network->address, address, bytes) == 0 &&
-			(rest == 0 || ((network->address[bytes] ^ address[bytes]) >> (8 - rest)) == 0))
-			return true;
-	}
-	return listener->nallow == 0;
-}
-
-static int
-compare_names(const void *a, const void *b)
-{
-	return strcmp(*(char *const *) a, *(char *const *) b);
 }
 
 static void
@@ -390,24 +333,8 @@ read_devices(Table *table, const char *path, struct json_object *value, Listener
 			return fail(table, path, "out of memory");
 		listener->ndevices++;
 	}
-	qsort(listener->devices, n, sizeof(*listener->devices), compare_names);
+	names_sort(listener->devices, n);
 	return true;
-}
-
-bool
-config_allows_device(const ListenerConfig *listener, const char *device, size_t len)
-{
-	char		name[DEVICE_MAX + 1];
-	const char *key = name;
-
-	if (listener->ndevices == 0)
-		return true;
-	if (len == 0 || len > DEVICE_MAX)
-		return false;
-	memcpy(name, device, len);
-	name[len] = '\0';
-	return bsearch(&key, listener->devices, listener->ndevices, sizeof(*listener->devices),
-				   compare_names) != NULL;
 }
 
 static bool

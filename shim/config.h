@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "access.h"
 #include "tls.h"
 
 #define CONFIG_LISTENERS_MAX 64
@@ -17,13 +18,6 @@
 
 struct Adapter;
 struct Mapping;
-
-/* Addresses with the same first bits; IPv4 is mapped into IPv6. */
-typedef struct Network
-{
-	unsigned char address[16];
-	unsigned	bits;			/* of the 128 */
-} Network;
 
 typedef struct ListenerConfig
 {
@@ -115,16 +109,17 @@ extern const struct Mapping *config_mapping(const char *name);
 extern unsigned config_generation(void);
 
 /* May this address (IPv6, or IPv4 mapped into it) connect? */
-extern bool config_allows(const ListenerConfig *listener, const unsigned char *address);
+static inline bool
+config_allows(const ListenerConfig *listener, const unsigned char *address)
+{
+	return listener->nallow == 0 || networks_hold(listener->allow, listener->nallow, address);
+}
 
 /* May a device of this identity send through this listener? */
-extern bool config_allows_device(const ListenerConfig *listener, const char *device, size_t len);
-
-/* Are its peers' messages datagrams? */
 static inline bool
-config_is_udp(const ListenerConfig *listener)
+config_allows_device(const ListenerConfig *listener, const char *device, size_t len)
 {
-	return listener->transport != NULL && listener->transport[0] == 'u';
+	return listener->ndevices == 0 || names_hold(listener->devices, listener->ndevices, device, len);
 }
 
 /* One line for each setting: --help; headings only: the check of the document. */

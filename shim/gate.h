@@ -5,8 +5,8 @@
  *
  * Peers of such a source prove nothing, so nobody asks about a token.  What the
  * pipeline says of their reports tells it: while it says not_permitted, the
- * source's peers are turned away, unacknowledged, and keep their reports.  Each
- * GATE_SECONDS one try is let through.
+ * source's peers are turned away, unacknowledged, and keep their reports.  After
+ * GATE_SECONDS they may try again.
  */
 #ifndef SHIM_GATE_H
 #define SHIM_GATE_H

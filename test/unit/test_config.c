@@ -129,6 +129,8 @@ test_refused(void)
 			"listeners[0].allow: must be a list", "a range that is no list");
 	refused("{\"listeners\": [{\"adapter\": \"json\", \"address\": \":1\", \"allow\": [\"10.0.0.0/33\"]}]}",
 			"listeners[0].allow: must hold strings such as \"10.1.0.0/16\"", "a range that is none");
+	refused("{\"listeners\": [{\"adapter\": \"json\", \"address\": \":1\", \"allow\": [\"10.0.0.0/4294967304\"]}]}",
+			"listeners[0].allow: must hold strings such as \"10.1.0.0/16\"", "bits beyond what an integer holds");
 	refused("{" LISTENERS ", \"mappings\": []}", "mappings: must be an object", "mappings as a list");
 	refused("{" LISTENERS ", \"mappings\": {\"default\": {}}}",
 			"mappings.default: not a name for a mapping", "the default mapping is not to be changed");
@@ -184,7 +186,7 @@ test_devices(void)
 	ok(config_allows_device(listener, "a", 1) && config_allows_device(listener, "aab", 2) &&
 	   config_allows_device(listener, "b", 1), "who is in the list");
 	ok(!config_allows_device(listener, "ab", 2) && !config_allows_device(listener, "c", 1) &&
-	   !config_allows_device(listener, "", 0), "who is not");
+	   !config_allows_device(listener, "", 0) && !config_allows_device(listener, "a\0c", 3), "who is not");
 	config_set(config);
 	config = parse("{\"listeners\": [{\"adapter\": \"teltonika\", \"address\": \":1\", \"source\": 7,"
 				   "\"transport\": \"udp\", \"devices\": [\"c\"]}]}");
