@@ -188,6 +188,7 @@ extern const Adapter adapter_json;	/* adapters/json.c */
 extern const Adapter adapter_http;	/* adapters/http.c */
 extern const Adapter adapter_teltonika; /* adapters/teltonika.c */
 extern const Adapter adapter_gt06;	/* adapters/gt06.c */
+extern const Adapter adapter_ruptela;	/* adapters/ruptela.c */
 extern const Adapter adapter_mqtt;	/* adapters/mqtt.c */
 
 #endif							/* SHIM_ADAPTER_H */

@@ -11,6 +11,7 @@ const Adapter *const adapters[] = {
 	&adapter_http,
 	&adapter_teltonika,
 	&adapter_gt06,
+	&adapter_ruptela,
 	&adapter_mqtt,
 	NULL
 };

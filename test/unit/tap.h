@@ -46,7 +46,7 @@ tap_is_str(const char *got, const char *want, const char *file, int line, const 
 {
 	char		what[2048];
 
-	snprintf(what, sizeof(what), "got \"%s\", want \"%s\"", got ? got : "(null)", want);
+	snprintf(what, sizeof(what), "got \"%.1000s\", want \"%.1000s\"", got ? got : "(null)", want);
 	return tap_ok(got != NULL && strcmp(got, want) == 0, file, line, what, name);
 }
 
