@@ -190,5 +190,6 @@ extern const Adapter adapter_teltonika; /* adapters/teltonika.c */
 extern const Adapter adapter_gt06;	/* adapters/gt06.c */
 extern const Adapter adapter_ruptela;	/* adapters/ruptela.c */
 extern const Adapter adapter_mqtt;	/* adapters/mqtt.c */
+extern const Adapter adapter_h02;	/* adapters/h02.c */
 
 #endif							/* SHIM_ADAPTER_H */

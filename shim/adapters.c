@@ -13,6 +13,7 @@ const Adapter *const adapters[] = {
 	&adapter_gt06,
 	&adapter_ruptela,
 	&adapter_mqtt,
+	&adapter_h02,
 	NULL
 };
 
