@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "adapter.h"
+#include "adapters/teltonika.h"
 #include "log.h"
 #include "mapping.h"
 #include "topic.h"
@@ -27,7 +28,8 @@ typedef enum SettingType
 	SETTING_NETWORKS,			/* list of ADDRESS/BITS, of a listener */
 	SETTING_DEVICES,			/* list of identities, of a listener */
 	SETTING_LISTENERS,			/* list; each has the rows of listener_settings */
-	SETTING_MAPPINGS			/* name -> mapping */
+	SETTING_MAPPINGS,			/* name -> mapping */
+	SETTING_ELEMENTS			/* id -> signal */
 } SettingType;
 
 typedef struct Setting
@@ -114,6 +116,8 @@ static const Setting settings[] = {
 	"where to listen: a list of the following"},
 	{"mappings", SETTING_MAPPINGS, AT(mappings), 0, 0, NULL, true,
 	"how documents of other shapes are read: name -> mapping"},
+	{"teltonika.io", SETTING_ELEMENTS, AT(teltonika_io), 0, 0, NULL, true,
+	"names of IO elements beyond those that are built in: id -> signal"},
 };
 
 static const Setting listener_settings[] = {
@@ -235,6 +239,17 @@ read_listeners(Table *table, const char *path, struct json_object *value)
 				return fail(table, where, reason);
 		}
 	}
+	return true;
+}
+
+static bool
+read_elements(Table *table, const char *path, struct json_object *value)
+{
+	Config	   *config = table->config;
+	char		reason[CONFIG_ERROR_MAX - 128];
+
+	if (!teltonika_read_rows(value, &config->teltonika_io, &config->nteltonika_io, reason, sizeof(reason)))
+		return fail(table, path, reason);
 	return true;
 }
 
@@ -393,6 +408,8 @@ read_value(Table *table, const Setting *setting, const char *path, struct json_o
 			return read_listeners(table, path, value);
 		case SETTING_MAPPINGS:
 			return read_mappings(table, path, value);
+		case SETTING_ELEMENTS:
+			return read_elements(table, path, value);
 	}
 	return fail(table, path, "unknown type");
 }
@@ -480,6 +497,7 @@ set_defaults(Table *table)
 			case SETTING_DEVICES:
 			case SETTING_LISTENERS:
 			case SETTING_MAPPINGS:
+			case SETTING_ELEMENTS:
 				break;
 		}
 	}
@@ -641,8 +659,17 @@ config_free(Config *config)
 	}
 	free(config->listeners);
 	free(config->mappings);
+	teltonika_free_rows(config->teltonika_io, config->nteltonika_io);
 	free_strings(settings, NSETTINGS, config);
 	free(config);
+}
+
+/* Memory short: the names of before stay. */
+static void
+use_elements(void)
+{
+	if (!teltonika_extend(current->teltonika_io, current->nteltonika_io))
+		log_warning("setting_not_used", log_str("setting", "teltonika.io"));
 }
 
 void
@@ -650,6 +677,7 @@ config_set(Config *config)
 {
 	current = config;
 	cf = config;
+	use_elements();
 	generation++;
 }
 
@@ -740,7 +768,8 @@ config_reload(Config *next)
 	bool		warned = false;
 
 	for (size_t i = 0; i < NSETTINGS; i++)
-		if (settings[i].type != SETTING_LISTENERS && settings[i].type != SETTING_MAPPINGS)
+		if (settings[i].type != SETTING_LISTENERS && settings[i].type != SETTING_MAPPINGS &&
+			settings[i].type != SETTING_ELEMENTS)
 			take_over(&settings[i], (char *) current, (char *) next, &warned);
 
 	if (next->nlisteners != current->nlisteners)
@@ -779,6 +808,16 @@ config_reload(Config *next)
 		current->nmappings = next->nmappings;
 		next->mappings = mappings;
 		next->nmappings = nmappings;
+	}
+	{
+		TeltonikaIo *rows = current->teltonika_io;
+		size_t		nrows = current->nteltonika_io;
+
+		current->teltonika_io = next->teltonika_io;
+		current->nteltonika_io = next->nteltonika_io;
+		next->teltonika_io = rows;
+		next->nteltonika_io = nrows;
+		use_elements();
 	}
 
 	/* A listener that kept its old mapping name may have lost the mapping. */

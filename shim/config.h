@@ -18,6 +18,7 @@
 
 struct Adapter;
 struct Mapping;
+struct TeltonikaIo;
 
 typedef struct ListenerConfig
 {
@@ -81,6 +82,8 @@ typedef struct Config
 	size_t		nlisteners;
 	NamedMapping *mappings;
 	size_t		nmappings;
+	struct TeltonikaIo *teltonika_io;	/* elements with names of one's own */
+	size_t		nteltonika_io;
 } Config;
 
 /* The settings in force; never NULL after main has read them. */

@@ -3,8 +3,8 @@
  *	  What the files of the teltonika adapter share, the table of IO elements,
  *	  and commands to devices.
  *
- * teltonika.c cuts and answers, teltonika_decode.c reads packets, and
- * teltonika_io.c names IO elements.
+ * teltonika.c cuts and answers, teltonika_decode.c reads packets,
+ * teltonika_io.c names IO elements, teltonika_config.c reads more names.
  */
 #ifndef SHIM_TELTONIKA_H
 #define SHIM_TELTONIKA_H
@@ -43,6 +43,17 @@ typedef struct TeltonikaIo
  * nothing changed, when a row has a name that is none, or there are too many.
  */
 extern bool teltonika_extend(const TeltonikaIo *rows, size_t nrows) __attribute__((warn_unused_result));
+
+extern bool teltonika_row_valid(const TeltonikaIo *row);
+
+/*
+ * Such rows from the configuration, to be freed in any case; false with a
+ * message when it is not understood.
+ */
+struct json_object;
+extern bool teltonika_read_rows(struct json_object *value, TeltonikaIo **rows, size_t *nrows, char *err, size_t errlen)
+			__attribute__((warn_unused_result));
+extern void teltonika_free_rows(TeltonikaIo *rows, size_t nrows);
 
 /*
  * A command in codec 12, as the device takes it: "getinfo", "setdigout 1".

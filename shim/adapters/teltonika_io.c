@@ -130,6 +130,12 @@ is_name(const char *name)
 }
 
 bool
+teltonika_row_valid(const TeltonikaIo *row)
+{
+	return is_name(row->name) && isfinite(row->scale) && row->kind <= TELTONIKA_DROP;
+}
+
+bool
 teltonika_extend(const TeltonikaIo *rows, size_t nrows)
 {
 	size_t		size = 0;
@@ -141,7 +147,7 @@ teltonika_extend(const TeltonikaIo *rows, size_t nrows)
 		return false;
 	for (size_t i = 0; i < nrows; i++)
 	{
-		if (!is_name(rows[i].name) || !isfinite(rows[i].scale) || rows[i].kind > TELTONIKA_DROP)
+		if (!teltonika_row_valid(&rows[i]))
 			return false;
 		size += strlen(rows[i].name) + 1;
 	}
@@ -242,9 +248,8 @@ teltonika_io_name(Record *record, bool codec7, unsigned id)
 
 /* As it came: a number where one is exact. */
 static bool
-put_raw(Record *record, unsigned id, const unsigned char *value, size_t width, bool variable)
+put_raw(Record *record, Str name, const unsigned char *value, size_t width, bool variable)
 {
-	Str			name = decimal(record, "io_", id);
 	uint64_t	number;
 	Str			text;
 
@@ -279,9 +284,12 @@ teltonika_io(Record *record, bool codec7, unsigned id, const unsigned char *valu
 	Str			name;
 	Str			text;
 
-	if (row == NULL || ((variable || width > 8) && row->kind < TELTONIKA_HEX))
-		return put_raw(record, id, value, width, variable);
+	if (row == NULL)
+		return put_raw(record, decimal(record, "io_", id), value, width, variable);
 	name = (Str) {row->name, (uint32_t) strlen(row->name)};
+	/* Bytes are no number, whatever their row says. */
+	if ((variable || width > 8) && row->kind < TELTONIKA_HEX)
+		return put_raw(record, name, value, width, variable);
 	number = width <= 8 ? teltonika_be(value, width) : 1;
 	switch ((TeltonikaKind) row->kind)
 	{
@@ -303,7 +311,7 @@ teltonika_io(Record *record, bool codec7, unsigned id, const unsigned char *valu
 			return text.data != NULL && record_add_text(record, name, text);
 		case TELTONIKA_TEXT:
 			if (!variable || !is_text(value, width))
-				return put_raw(record, id, value, width, variable);
+				return put_raw(record, decimal(record, "io_", id), value, width, variable);
 			return record_add_text(record, name, (Str) {(const char *) value, (uint32_t) width});
 		case TELTONIKA_DROP:
 			return true;

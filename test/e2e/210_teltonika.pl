@@ -15,7 +15,7 @@ my $t = FleetTest->new(
 		{ adapter => 'teltonika', source => 1, transport => 'udp' },
 		{ adapter => 'teltonika', source => 1, devices => ['111111111111111'] }
 	],
-	config => { batch => { rows => 100, milliseconds => 20 } });
+	config => { batch => { rows => 100, milliseconds => 20 }, teltonika => { io => { 200 => 'sleep_mode' } } });
 
 sub crc16
 {
@@ -123,6 +123,23 @@ my $stranger = $t->connect('teltonika', 2);
 $stranger->send(pack('n/a', $imei));
 is(answer($stranger->socket, 1), '00', 'a device that the listener does not know is refused');
 ok($stranger->wait_eof, '... and the connection closed');
+
+# 11. Names of one's own, and others after SIGHUP
+sub sleeping
+{
+	my ($time) = @_;
+	return pack('Q> C l> l> s> n C n', $time * 1000, 0, 8.6821e7, 50.1105e7, 112, 245, 9, 18) . pack('C2 C3 C C C', 0, 1, 1, 200, 3, 0, 0, 0);
+}
+$device = $t->connect('teltonika');
+$device->send(pack('n/a', $imei) . packet(sleeping($now + 20)));
+is(answer($device->socket, 5), '0100000001', 'login and packet in one piece');
+is($t->query("SELECT signals::jsonb->'sleep_mode' FROM fleet.event ORDER BY event_time DESC LIMIT 1"), '3', 'a name of the configuration');
+$t->write_config(teltonika => { io => { 200 => { name => 'asleep', kind => 'boolean' } } });
+$t->signal('HUP');
+$t->wait_log('reloaded', 0);
+$device->send(packet(sleeping($now + 21)));
+is(answer($device->socket, 4), '00000001', 'after SIGHUP');
+is($t->query("SELECT signals::jsonb->'asleep' FROM fleet.event ORDER BY event_time DESC LIMIT 1"), 'true', '... another');
 
 is($t->stop_fleetd, 0, 'fleetd ends well');
 done_testing();

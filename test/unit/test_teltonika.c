@@ -3,6 +3,7 @@
  *	  The teltonika adapter: packets made by hand, whole and in pieces, and
  *	  what a hostile or broken device sends.
  */
+#include <json-c/json.h>
 #include <math.h>
 
 #include "adapters/teltonika.h"
@@ -399,6 +400,50 @@ test_table(void)
 	ok(fabs(number(0, "external_voltage_v") - 12.345) < 1e-9, "the built-in one is back");
 }
 
+/* What the configuration says of it. */
+static const char *
+rows_of(const char *json)
+{
+	static char err[200];
+	struct json_object *object = json_tokener_parse(json);
+	TeltonikaIo *rows;
+	size_t		nrows;
+
+	err[0] = '\0';
+	if (teltonika_read_rows(object, &rows, &nrows, err, sizeof(err)))
+		ok(teltonika_extend(rows, nrows), json);
+	teltonika_free_rows(rows, nrows);
+	json_object_put(object);
+	return err;
+}
+
+static void
+test_configuration(void)
+{
+	is_str(rows_of("{\"200\": \"sleep_mode\", \"66\": {\"name\": \"v\", \"kind\": \"signed\", \"scale\": 0.5, \"width\": 2},"
+				   " \"10831\": \"beacons\", \"21\": null}"), "", "rows");
+	take_packet("8e01" HEADER "0000" "0004" "0002" "00c807" "001504" "0001" "0042fffe" "0000" "0000"
+				"0001" "2a4f" "0002" "beef" "01", 0);
+	is_int(number(0, "sleep_mode"), 7, "a name");
+	is_int(number(0, "v"), -1, "kind and scale");
+	is_str(text(0, "beacons"), "beef", "bytes under a name alone");
+	ok(feed_signal(&feed.records[0], "gsm_signal_percent") == NULL && feed_signal(&feed.records[0], "io_21") == NULL,
+	   "null drops");
+	is_str(rows_of("[]"), "must be an object", "a list");
+	is_str(rows_of("{\"x\": \"a\"}"), "element x: not the id of an element", "no id");
+	is_str(rows_of("{\"65536\": \"a\"}"), "element 65536: not the id of an element", "too large an id");
+	is_str(rows_of("{\"1\": \"a b\"}"), "element 1: not a signal's name, or not a scale", "no name");
+	is_str(rows_of("{\"1\": 7}"), "element 1: must be a signal's name, an object with \"name\", or null", "a number");
+	is_str(rows_of("{\"1\": {\"kind\": \"hex\"}}"), "element 1: must be a signal's name, an object with \"name\", or null",
+		   "without a name");
+	is_str(rows_of("{\"1\": {\"name\": \"a\", \"kind\": \"float\"}}"),
+		   "element 1: \"kind\" must be number, signed, boolean, not, decimal, hex or text", "another kind");
+	is_str(rows_of("{\"1\": {\"name\": \"a\", \"width\": 17}}"), "element 1: \"width\" must be from 0 to 16", "too wide");
+	is_str(rows_of("{\"1\": {\"name\": \"a\", \"unit\": \"V\"}}"), "element 1: members are name, kind, scale and width",
+		   "another member");
+	is_str(rows_of("{}"), "", "none");
+}
+
 int
 main(void)
 {
@@ -409,6 +454,7 @@ main(void)
 	test_hostile();
 	test_datagrams();
 	test_table();
+	test_configuration();
 	feed_end(&feed);
 	buf_trim();
 	return tap_done();
