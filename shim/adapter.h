@@ -189,6 +189,7 @@ extern const Adapter adapter_http;	/* adapters/http.c */
 extern const Adapter adapter_teltonika; /* adapters/teltonika.c */
 extern const Adapter adapter_gt06;	/* adapters/gt06.c */
 extern const Adapter adapter_ruptela;	/* adapters/ruptela.c */
+extern const Adapter adapter_wialon;	/* adapters/wialon.c */
 extern const Adapter adapter_mqtt;	/* adapters/mqtt.c */
 extern const Adapter adapter_h02;	/* adapters/h02.c */
 

@@ -12,6 +12,7 @@ const Adapter *const adapters[] = {
 	&adapter_teltonika,
 	&adapter_gt06,
 	&adapter_ruptela,
+	&adapter_wialon,
 	&adapter_mqtt,
 	&adapter_h02,
 	NULL
