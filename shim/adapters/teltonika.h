@@ -33,6 +33,8 @@ typedef struct TeltonikaIo
 	uint8_t		kind;			/* a TeltonikaKind */
 	double		scale;
 	const char *name;			/* of the signal */
+	double		min;			/* of its range; raw outside; min = max: none */
+	double		max;
 } TeltonikaIo;
 
 #define TELTONIKA_ANY 0xFF

@@ -4,7 +4,9 @@
  *
  * An element is known by id and width: where a family of devices uses an id for
  * something else, the width differs most of the time, and the raw value is kept
- * as io_NNN.
+ * as io_NNN.  So is one outside the range of its signal: devices tell "not
+ * available" by the largest value, and one signal out of its range would take the
+ * whole report to quarantine.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -19,75 +21,75 @@
 
 /* *INDENT-OFF* */
 static const TeltonikaIo built_in[] = {
-	{1, 1, TELTONIKA_BOOLEAN, 1, "digital_input_1"},
-	{2, 1, TELTONIKA_BOOLEAN, 1, "digital_input_2"},
-	{3, 1, TELTONIKA_BOOLEAN, 1, "digital_input_3"},
-	{4, 1, TELTONIKA_BOOLEAN, 1, "digital_input_4"},
-	{6, 2, TELTONIKA_NUMBER, 0.001, "analog_input_2_v"},
-	{9, 2, TELTONIKA_NUMBER, 0.001, "analog_input_1_v"},
-	{12, 4, TELTONIKA_NUMBER, 0.001, "fuel_used_l"},
-	{13, 2, TELTONIKA_NUMBER, 0.01, "fuel_consumption_l100km"},
-	{16, 4, TELTONIKA_NUMBER, 0.001, "odometer_km"},
-	{17, 2, TELTONIKA_SIGNED, MILLI_G, "acceleration_x_ms2"},
-	{18, 2, TELTONIKA_SIGNED, MILLI_G, "acceleration_y_ms2"},
-	{19, 2, TELTONIKA_SIGNED, MILLI_G, "acceleration_z_ms2"},
-	{21, 1, TELTONIKA_NUMBER, 20, "gsm_signal_percent"},
-	{30, 1, TELTONIKA_NUMBER, 1, "dtc_count"},
-	{31, 1, TELTONIKA_NUMBER, 1, "engine_load_percent"},
-	{32, 1, TELTONIKA_SIGNED, 1, "coolant_temp_c"},
-	{33, 1, TELTONIKA_SIGNED, 1, "short_fuel_trim_percent"},
-	{35, 1, TELTONIKA_NUMBER, 1, "intake_pressure_kpa"},
-	{36, 2, TELTONIKA_NUMBER, 1, "engine_rpm"},
-	{37, 1, TELTONIKA_NUMBER, 1, "obd_speed_kmh"},
-	{38, 1, TELTONIKA_SIGNED, 1, "timing_advance_deg"},
-	{39, 1, TELTONIKA_SIGNED, 1, "intake_temp_c"},
-	{40, 2, TELTONIKA_NUMBER, 0.01, "maf_gs"},
-	{41, 1, TELTONIKA_NUMBER, 1, "throttle_percent"},
-	{42, 2, TELTONIKA_NUMBER, 1, "runtime_s"},
-	{43, 2, TELTONIKA_NUMBER, 1, "distance_with_mil_km"},
-	{48, 1, TELTONIKA_NUMBER, 1, "fuel_percent"},
-	{50, 1, TELTONIKA_NUMBER, 1, "barometric_pressure_kpa"},
-	{53, 1, TELTONIKA_SIGNED, 1, "ambient_temp_c"},
-	{58, 1, TELTONIKA_NUMBER, 1, "oil_temp_c"},
-	{60, 2, TELTONIKA_NUMBER, 0.01, "fuel_rate_lh"},
-	{66, 2, TELTONIKA_NUMBER, 0.001, "external_voltage_v"},
-	{67, 2, TELTONIKA_NUMBER, 0.001, "tracker_battery_v"},
-	{70, 4, TELTONIKA_SIGNED, 0.1, "tracker_temp_c"},
-	{78, 8, TELTONIKA_HEX, 1, "driver_id"},
-	{81, 1, TELTONIKA_NUMBER, 1, "obd_speed_kmh"},
-	{82, 1, TELTONIKA_NUMBER, 1, "accelerator_percent"},
-	{83, 4, TELTONIKA_NUMBER, 0.1, "fuel_used_l"},
-	{84, 2, TELTONIKA_NUMBER, 0.1, "fuel_l"},
-	{85, 2, TELTONIKA_NUMBER, 1, "engine_rpm"},
-	{89, 1, TELTONIKA_NUMBER, 1, "fuel_percent"},
-	{110, 2, TELTONIKA_NUMBER, 0.1, "fuel_rate_lh"},
-	{113, 1, TELTONIKA_NUMBER, 1, "tracker_battery_percent"},
-	{115, 2, TELTONIKA_SIGNED, 0.1, "coolant_temp_c"},
-	{179, 1, TELTONIKA_BOOLEAN, 1, "digital_output_1"},
-	{180, 1, TELTONIKA_BOOLEAN, 1, "digital_output_2"},
-	{181, 2, TELTONIKA_NUMBER, 0.1, "pdop"},
-	{182, 2, TELTONIKA_NUMBER, 0.1, "hdop"},
-	{199, 4, TELTONIKA_NUMBER, 0.001, "trip_distance_km"},
-	{239, 1, TELTONIKA_BOOLEAN, 1, "ignition"},
-	{240, 1, TELTONIKA_BOOLEAN, 1, "movement"},
-	{241, 4, TELTONIKA_DECIMAL, 1, "gsm_operator"},
-	{246, 1, TELTONIKA_BOOLEAN, 1, "towing"},
-	{247, 1, TELTONIKA_BOOLEAN, 1, "crash"},
-	{249, 1, TELTONIKA_BOOLEAN, 1, "jamming"},
-	{252, 1, TELTONIKA_NOT, 1, "external_power"},
+	{1, 1, TELTONIKA_BOOLEAN, 1, "digital_input_1", 0, 0},
+	{2, 1, TELTONIKA_BOOLEAN, 1, "digital_input_2", 0, 0},
+	{3, 1, TELTONIKA_BOOLEAN, 1, "digital_input_3", 0, 0},
+	{4, 1, TELTONIKA_BOOLEAN, 1, "digital_input_4", 0, 0},
+	{6, 2, TELTONIKA_NUMBER, 0.001, "analog_input_2_v", -100, 100},
+	{9, 2, TELTONIKA_NUMBER, 0.001, "analog_input_1_v", -100, 100},
+	{12, 4, TELTONIKA_NUMBER, 0.001, "fuel_used_l", 0, 10000000},
+	{13, 2, TELTONIKA_NUMBER, 0.01, "fuel_consumption_l100km", 0, 500},
+	{16, 4, TELTONIKA_NUMBER, 0.001, "odometer_km", 0, 5000000},
+	{17, 2, TELTONIKA_SIGNED, MILLI_G, "acceleration_x_ms2", -200, 200},
+	{18, 2, TELTONIKA_SIGNED, MILLI_G, "acceleration_y_ms2", -200, 200},
+	{19, 2, TELTONIKA_SIGNED, MILLI_G, "acceleration_z_ms2", -200, 200},
+	{21, 1, TELTONIKA_NUMBER, 20, "gsm_signal_percent", 0, 100},
+	{30, 1, TELTONIKA_NUMBER, 1, "dtc_count", 0, 1000},
+	{31, 1, TELTONIKA_NUMBER, 1, "engine_load_percent", 0, 100},
+	{32, 1, TELTONIKA_SIGNED, 1, "coolant_temp_c", -40, 215},
+	{33, 1, TELTONIKA_SIGNED, 1, "short_fuel_trim_percent", -100, 100},
+	{35, 1, TELTONIKA_NUMBER, 1, "intake_pressure_kpa", 0, 700},
+	{36, 2, TELTONIKA_NUMBER, 1, "engine_rpm", 0, 20000},
+	{37, 1, TELTONIKA_NUMBER, 1, "obd_speed_kmh", 0, 350},
+	{38, 1, TELTONIKA_SIGNED, 1, "timing_advance_deg", -64, 64},
+	{39, 1, TELTONIKA_SIGNED, 1, "intake_temp_c", -40, 215},
+	{40, 2, TELTONIKA_NUMBER, 0.01, "maf_gs", 0, 2000},
+	{41, 1, TELTONIKA_NUMBER, 1, "throttle_percent", 0, 100},
+	{42, 2, TELTONIKA_NUMBER, 1, "runtime_s", 0, 1000000},
+	{43, 2, TELTONIKA_NUMBER, 1, "distance_with_mil_km", 0, 65535},
+	{48, 1, TELTONIKA_NUMBER, 1, "fuel_percent", 0, 100},
+	{50, 1, TELTONIKA_NUMBER, 1, "barometric_pressure_kpa", 0, 255},
+	{53, 1, TELTONIKA_SIGNED, 1, "ambient_temp_c", -90, 85},
+	{58, 1, TELTONIKA_NUMBER, 1, "oil_temp_c", -40, 260},
+	{60, 2, TELTONIKA_NUMBER, 0.01, "fuel_rate_lh", 0, 1000},
+	{66, 2, TELTONIKA_NUMBER, 0.001, "external_voltage_v", 0, 100},
+	{67, 2, TELTONIKA_NUMBER, 0.001, "tracker_battery_v", 0, 30},
+	{70, 4, TELTONIKA_SIGNED, 0.1, "tracker_temp_c", -60, 150},
+	{78, 8, TELTONIKA_HEX, 1, "driver_id", 0, 0},
+	{81, 1, TELTONIKA_NUMBER, 1, "obd_speed_kmh", 0, 350},
+	{82, 1, TELTONIKA_NUMBER, 1, "accelerator_percent", 0, 100},
+	{83, 4, TELTONIKA_NUMBER, 0.1, "fuel_used_l", 0, 10000000},
+	{84, 2, TELTONIKA_NUMBER, 0.1, "fuel_l", 0, 5000},
+	{85, 2, TELTONIKA_NUMBER, 1, "engine_rpm", 0, 20000},
+	{89, 1, TELTONIKA_NUMBER, 1, "fuel_percent", 0, 100},
+	{110, 2, TELTONIKA_NUMBER, 0.1, "fuel_rate_lh", 0, 1000},
+	{113, 1, TELTONIKA_NUMBER, 1, "tracker_battery_percent", 0, 100},
+	{115, 2, TELTONIKA_SIGNED, 0.1, "coolant_temp_c", -40, 215},
+	{179, 1, TELTONIKA_BOOLEAN, 1, "digital_output_1", 0, 0},
+	{180, 1, TELTONIKA_BOOLEAN, 1, "digital_output_2", 0, 0},
+	{181, 2, TELTONIKA_NUMBER, 0.1, "pdop", 0, 100},
+	{182, 2, TELTONIKA_NUMBER, 0.1, "hdop", 0, 100},
+	{199, 4, TELTONIKA_NUMBER, 0.001, "trip_distance_km", 0, 100000},
+	{239, 1, TELTONIKA_BOOLEAN, 1, "ignition", 0, 0},
+	{240, 1, TELTONIKA_BOOLEAN, 1, "movement", 0, 0},
+	{241, 4, TELTONIKA_DECIMAL, 1, "gsm_operator", 0, 0},
+	{246, 1, TELTONIKA_BOOLEAN, 1, "towing", 0, 0},
+	{247, 1, TELTONIKA_BOOLEAN, 1, "crash", 0, 0},
+	{249, 1, TELTONIKA_BOOLEAN, 1, "jamming", 0, 0},
+	{252, 1, TELTONIKA_NOT, 1, "external_power", 0, 0},
 	/* The vehicle's VIN: the product stores none. */
-	{256, 0, TELTONIKA_DROP, 1, "vin"},
-	{281, 0, TELTONIKA_TEXT, 1, "error_codes"}
+	{256, 0, TELTONIKA_DROP, 1, "vin", 0, 0},
+	{281, 0, TELTONIKA_TEXT, 1, "error_codes", 0, 0}
 };
 
 static const TeltonikaIo built_in7[] = {
-	{1, 1, TELTONIKA_NUMBER, 1, "tracker_battery_percent"},
-	{20, 1, TELTONIKA_NUMBER, 0.1, "hdop"},
-	{21, 1, TELTONIKA_NUMBER, 0.1, "vdop"},
-	{22, 1, TELTONIKA_NUMBER, 0.1, "pdop"},
-	{67, 2, TELTONIKA_NUMBER, 0.001, "tracker_battery_v"},
-	{222, 1, TELTONIKA_BOOLEAN, 1, "sos"},
-	{240, 1, TELTONIKA_BOOLEAN, 1, "movement"}
+	{1, 1, TELTONIKA_NUMBER, 1, "tracker_battery_percent", 0, 100},
+	{20, 1, TELTONIKA_NUMBER, 0.1, "hdop", 0, 100},
+	{21, 1, TELTONIKA_NUMBER, 0.1, "vdop", 0, 100},
+	{22, 1, TELTONIKA_NUMBER, 0.1, "pdop", 0, 100},
+	{67, 2, TELTONIKA_NUMBER, 0.001, "tracker_battery_v", 0, 30},
+	{222, 1, TELTONIKA_BOOLEAN, 1, "sos", 0, 0},
+	{240, 1, TELTONIKA_BOOLEAN, 1, "movement", 0, 0}
 };
 /* *INDENT-ON* */
 
@@ -281,6 +283,7 @@ teltonika_io(Record *record, bool codec7, unsigned id, const unsigned char *valu
 {
 	const TeltonikaIo *row = lookup(codec7, id, variable ? 0 : (int) width);
 	uint64_t	number;
+	double		scaled;
 	Str			name;
 	Str			text;
 
@@ -294,11 +297,15 @@ teltonika_io(Record *record, bool codec7, unsigned id, const unsigned char *valu
 	switch ((TeltonikaKind) row->kind)
 	{
 		case TELTONIKA_NUMBER:
-			return record_add_number(record, name, (double) number * row->scale);
 		case TELTONIKA_SIGNED:
-			/* The sign bit up, and down again. */
-			number <<= 64 - 8 * width;
-			return record_add_number(record, name, (double) ((int64_t) number >> (64 - 8 * width)) * row->scale);
+			scaled = (double) number;
+			if (row->kind == TELTONIKA_SIGNED)
+				/* The sign bit up, and down again. */
+				scaled = (double) ((int64_t) (number << (64 - 8 * width)) >> (64 - 8 * width));
+			scaled *= row->scale;
+			if (row->min < row->max && (scaled < row->min || scaled > row->max))
+				return put_raw(record, decimal(record, "io_", id), value, width, variable);
+			return record_add_number(record, name, scaled);
 		case TELTONIKA_BOOLEAN:
 			return record_add_boolean(record, name, number != 0);
 		case TELTONIKA_NOT:

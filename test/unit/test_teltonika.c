@@ -176,6 +176,12 @@ test_codec8(void)
 	take_packet("0801" HEADER "0001" "00" "01" "ef0001" "00" "00" "01", 0);
 	is_int(number(0, "io_239"), 1, "a known id of another width is raw");
 
+	take_packet("0801" HEADER "0003" "02" "1fff" "2080" "01" "b6ffff" "00" "00" "01", 0);
+	is_int(number(0, "io_31"), 255, "not available is no engine load");
+	is_int(number(0, "io_32"), 128, "nor a temperature");
+	is_int(number(0, "io_182"), 65535, "nor a dilution");
+	is_int(feed.records[0].nsignals, 5, "they are raw");
+
 	take_packet("0801" HEADER "0001" "00" "00" "00" "00" "01" "cb000102030405060708090a0b0c0d0e0f" "01", 0);
 	is_int(feed.nrecords, 1, "a group of 16-byte values, as some models send");
 	is_str(text(0, "io_203"), "000102030405060708090a0b0c0d0e0f", "its digits");
