@@ -55,6 +55,8 @@ take_number(Lane *lane, int taken, const char **reason)
 		lane_set_state(lane, LANE_READY);
 		return true;
 	}
+	if (taken == DIALECT_ALL)
+		taken = (int) lane->in_request;
 	if (lane->in_request == 0 || (taken != 0 && (size_t) taken != lane->in_request))
 	{
 		*reason = "it confirmed records that were never sent";

@@ -5,7 +5,9 @@
 #include "dialect.h"
 
 static const Dialect *const dialects[] = {
-	&dialect_teltonika
+	&dialect_teltonika,
+	&dialect_gt06,
+	&dialect_ruptela
 };
 
 const Dialect *

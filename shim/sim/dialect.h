@@ -13,6 +13,7 @@
 #include "message.h"
 
 #define DIALECT_RECORDS_MAX 255
+#define DIALECT_ALL (-1)			/* an answer that tells no number */
 
 typedef struct DialectRecord
 {
@@ -30,17 +31,19 @@ typedef struct Dialect
 	/* What a new connection says first; NULL: nothing. */
 	void		(*login) (Buffer *out, const char *device);
 	void		(*packet) (Buffer *out, const char *device, const DialectRecord *records, int count);
-	/* Damages the packet from that offset on, so that it must be refused. */
+	/* Damages the packet from that offset on, so that it must be refused; NULL: no refusals. */
 	void		(*spoil) (Buffer *out, size_t offset);
 	/*
 	 * An answer at the begin of in: its length, 0 when there is more to come, -1
 	 * when it is none.  taken is the number of records that it confirms; of a
-	 * login, 1 or 0.
+	 * login, 1 or 0.  DIALECT_ALL: those of the packet.
 	 */
 	int			(*answer) (const char *in, size_t len, bool login, int *taken);
 } Dialect;
 
 extern const Dialect dialect_teltonika;
+extern const Dialect dialect_gt06;
+extern const Dialect dialect_ruptela;
 
 /* NULL: none of that name. */
 extern const Dialect *dialect_find(const char *name);
