@@ -12,6 +12,7 @@
 
 #define LENGTH_MAX 16384		/* of a 7979 frame; who claims more is lost */
 #define UNTERMINATED_MAX 1024	/* bytes to look for an end that the length missed */
+#define MALFORMED_MAX 16			/* in a row, before the connection is given up */
 #define LENGTH_MIN 5			/* type, serial, checksum */
 
 /* Decoded.tag: serial << 8 | type, and: */
@@ -279,6 +280,7 @@ answer_flags(const Gt06Message *m)
 static DecodeStatus
 gt06_decode(Session *session, const Frame *frame, Decoded *out)
 {
+	Gt06Session *state = session->state;
 	Gt06Message m;
 	char		digits[17];
 
@@ -286,8 +288,11 @@ gt06_decode(Session *session, const Frame *frame, Decoded *out)
 	if (!parse(frame, &m))
 	{
 		quarantine(session, frame, out);
-		return session->device[0] != '\0' ? DECODE_OK : refuse(out, "malformed before login");
+		if (session->device[0] == '\0')
+			return refuse(out, "malformed before login");
+		return ++state->malformed < MALFORMED_MAX ? DECODE_OK : refuse(out, "malformed frames");
 	}
+	state->malformed = 0;
 	if (m.type == 0x01)
 		return login(session, &m, out);
 	if (m.type == 0x8a)

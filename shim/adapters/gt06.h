@@ -10,6 +10,7 @@
 typedef struct Gt06Session
 {
 	int32_t		zone_seconds;	/* east of Greenwich, as the login said */
+	int			malformed;		/* frames since the last good one */
 } Gt06Session;
 
 /* A frame whose length, end and checksum are right. */

@@ -6,44 +6,11 @@
  * model they are; so a layout is taken when the bytes have its form, and what
  * no layout fits is kept as hexadecimal text.
  */
-#include "gt06.h"
+#include "gt06_fields.h"
 
-#include <math.h>
 #include <stdio.h>
 
 #include "tracker_text.h"
-
-#define DATE_SIZE 6				/* YY MM DD hh mm ss */
-#define FIX_SIZE 12				/* satellites, latitude, longitude, speed, course */
-#define KEPT_MAX 2000			/* bytes of content that are kept as they are */
-
-/* Signals beyond the limits of a record are not there; nothing else depends on them. */
-static void
-put_number(Record *r, Str name, double value)
-{
-	(void) !record_add_number(r, name, value);
-}
-
-static void
-put_boolean(Record *r, Str name, bool value)
-{
-	(void) !record_add_boolean(r, name, value);
-}
-
-#define NUMBER(r, name, value) put_number((r), RECORD_STR(name), (value))
-#define BOOLEAN(r, name, value) put_boolean((r), RECORD_STR(name), (value))
-#define TEXT(r, name, literal) ((void) !record_add_text((r), RECORD_STR(name), RECORD_STR(literal)))
-
-static void
-put_copy(Record *r, Str name, const char *text, size_t n)
-{
-	char	   *copy = record_scratch(r, n);
-
-	if (copy == NULL || n == 0)
-		return;
-	memcpy(copy, text, n);
-	(void) !record_add_text(r, name, (Str) {copy, (uint32_t) n});
-}
 
 void
 gt06_begin(Session *session, Decoded *out)
@@ -66,235 +33,6 @@ emit(const Gt06Message *m, Decoded *out)
 	return GT06_EMITTED;
 }
 
-/* --- pieces --- */
-
-static bool
-read_date(const unsigned char *p, int64_t *us)
-{
-	return p[0] < 100 && tracker_time(2000 + p[0], p[1], p[2], p[3], p[4], p[5], us);
-}
-
-/* For messages that have no time their receipt is it. */
-static void
-put_date(Session *session, Record *r, const unsigned char *p)
-{
-	const Gt06Session *state = session->state;
-
-	r->has_event_time = p == NULL || read_date(p, &r->event_time_us);
-	if (p == NULL)
-		r->event_time_us = session->now_us;
-	else if (r->has_event_time)
-		r->event_time_us -= (int64_t) state->zone_seconds * 1000000;
-}
-
-/* Ten bits of course; then north, west, valid, (none), ignition known, ignition on. */
-static void
-put_course(Record *r, uint16_t word, uint32_t lat, uint32_t lon)
-{
-	int			course = word & 0x3ff;
-	bool		valid = (word & 0x1000) != 0;
-
-	if (valid)
-	{
-		r->latitude = lat / 1800000.0 * (word & 0x400 ? 1 : -1);
-		r->longitude = lon / 1800000.0 * (word & 0x800 ? -1 : 1);
-		if (course <= 360)
-			r->heading_deg = course % 360;
-	}
-	BOOLEAN(r, "gps_valid", valid);
-	if (word & 0x4000)
-		BOOLEAN(r, "ignition", (word & 0x8000) != 0);
-}
-
-/* FIX_SIZE bytes; returns whether the ignition was known. */
-static bool
-put_fix(Record *r, const unsigned char *p)
-{
-	uint16_t	word = gt06_u16(p + 10);
-
-	put_course(r, word, gt06_u32(p + 1), gt06_u32(p + 5));
-	if (word & 0x1000)
-		r->speed_kmh = p[9];
-	NUMBER(r, "satellites", p[0] & 15);
-	return (word & 0x4000) != 0;
-}
-
-static double
-big_endian(const unsigned char *p, size_t n)
-{
-	uint64_t	sum = 0;
-
-	for (size_t i = 0; i < n; i++)
-		sum = sum << 8 | p[i];
-	return (double) sum;
-}
-
-/*
- * Country, network (two bytes when the country's upper bit says so), area and
- * cell: two and three bytes, or four and eight.  Returns the bytes taken, 0
- * when there are not that many.
- */
-static size_t
-put_cell(Record *r, const unsigned char *p, size_t n, bool wide)
-{
-	size_t		area = wide ? 4 : 2;
-	size_t		cell = wide ? 8 : 3;
-	size_t		network = n > 0 && p[0] & 0x80 ? 2 : 1;
-	unsigned	mcc;
-	unsigned	mnc;
-	char		text[16];
-
-	if (n < 2 + network + area + cell)
-		return 0;
-	mcc = gt06_u16(p) & 0x7fff;
-	mnc = network == 2 ? gt06_u16(p + 2) : p[2];
-	p += 2 + network;
-	if (mcc > 0 && mcc <= 999 && mnc <= 999)
-	{
-		put_copy(r, RECORD_STR("gsm_operator"), text, (size_t) snprintf(text, sizeof(text), "%03u%02u", mcc, mnc));
-		NUMBER(r, "cell_lac", big_endian(p, area));
-		NUMBER(r, "cell_id", big_endian(p + area, cell));
-	}
-	return 2 + network + area + cell;
-}
-
-static void
-put_alarm(Record *r, uint8_t code)
-{
-	static const struct
-	{
-		uint8_t		code;
-		Str			name;
-	}			alarms[] = {
-		{0x01, RECORD_STR("sos")}, {0x02, RECORD_STR("power_cut")}, {0x03, RECORD_STR("vibration")},
-		{0x04, RECORD_STR("fence_enter")}, {0x05, RECORD_STR("fence_exit")}, {0x06, RECORD_STR("overspeed")},
-		{0x09, RECORD_STR("movement")}, {0x0a, RECORD_STR("gps_lost")}, {0x0b, RECORD_STR("gps_found")},
-		{0x0c, RECORD_STR("power_on")}, {0x0e, RECORD_STR("low_power")}, {0x0f, RECORD_STR("low_power_protection")},
-		{0x10, RECORD_STR("sim_change")}, {0x11, RECORD_STR("power_off")}, {0x12, RECORD_STR("airplane_mode")},
-		{0x13, RECORD_STR("tamper")}, {0x14, RECORD_STR("door")}, {0x15, RECORD_STR("low_battery_shutdown")},
-		{0x16, RECORD_STR("sound")}, {0x17, RECORD_STR("false_base_station")}, {0x18, RECORD_STR("cover_open")},
-		{0x19, RECORD_STR("low_battery")}, {0x23, RECORD_STR("fall")}, {0x25, RECORD_STR("tamper")},
-		{0x29, RECORD_STR("hard_acceleration")}, {0x2a, RECORD_STR("hard_left_turn")},
-		{0x2b, RECORD_STR("hard_right_turn")}, {0x2c, RECORD_STR("collision")}, {0x30, RECORD_STR("hard_braking")}
-	};
-	char		text[16];
-
-	if (code == 0)
-		return;
-	NUMBER(r, "alarm_code", code);
-	if (code == 0x01)
-		BOOLEAN(r, "sos", true);
-	if (code == 0x13 || code == 0x25)
-		BOOLEAN(r, "tamper", true);
-	if (code == 0x2c)
-		BOOLEAN(r, "crash", true);
-	for (size_t i = 0; i < sizeof(alarms) / sizeof(alarms[0]); i++)
-		if (alarms[i].code == code)
-		{
-			(void) !record_add_text(r, RECORD_STR("alarm"), alarms[i].name);
-			return;
-		}
-	put_copy(r, RECORD_STR("alarm"), text, (size_t) snprintf(text, sizeof(text), "code_%u", code));
-}
-
-/* The byte of switches that heartbeats and alarms have. */
-static void
-put_switches(Record *r, uint8_t info, bool ignition_known)
-{
-	if (!ignition_known)
-		BOOLEAN(r, "ignition", (info & 2) != 0);
-	BOOLEAN(r, "external_power", (info & 4) != 0);
-	BOOLEAN(r, "fuel_cut", (info & 0x80) != 0);
-	switch (info >> 3 & 7)
-	{
-		case 1:
-			TEXT(r, "alarm", "vibration");
-			break;
-		case 2:
-			TEXT(r, "alarm", "power_cut");
-			break;
-		case 3:
-			TEXT(r, "alarm", "low_battery");
-			break;
-		case 4:
-			TEXT(r, "alarm", "sos");
-			BOOLEAN(r, "sos", true);
-			break;
-		case 6:
-			TEXT(r, "alarm", "fence");
-			break;
-		case 7:
-			TEXT(r, "alarm", "removed");
-			break;
-	}
-}
-
-/* Levels of 0 to 6 and 0 to 4; some models send per cent instead. */
-static void
-put_levels(Record *r, uint8_t voltage, uint8_t signal)
-{
-	if (voltage <= 6)
-		NUMBER(r, "voltage_level", voltage);
-	else if (voltage <= 100)
-		NUMBER(r, "tracker_battery_percent", voltage);
-	if (signal <= 4)
-		NUMBER(r, "gsm_signal_percent", signal * 25);
-	else if (signal <= 100)
-		NUMBER(r, "gsm_signal_percent", signal);
-}
-
-/* Switches, levels, alarm, language, and in multi-fence models a fence's number. */
-static void
-put_status(Record *r, const unsigned char *p, size_t n, bool ignition_known)
-{
-	if (n < 5)
-		return;
-	put_switches(r, p[0], ignition_known);
-	if (n == 6 && p[5] <= 2)
-	{
-		/* voltage of some other scale, per cent, signal, alarm, language */
-		if (p[2] <= 100)
-			NUMBER(r, "tracker_battery_percent", p[2]);
-		if (p[3] <= 100)
-			NUMBER(r, "gsm_signal_percent", p[3]);
-		put_alarm(r, p[4]);
-		return;
-	}
-	put_levels(r, p[1], p[2]);
-	put_alarm(r, p[3]);
-}
-
-static void
-put_hex(Record *r, Str name, const unsigned char *p, size_t n)
-{
-	char	   *hex;
-
-	if (n == 0 || n > KEPT_MAX || (hex = record_scratch(r, 2 * n)) == NULL)
-		return;
-	tracker_to_hex(p, n, hex);
-	(void) !record_add_text(r, name, (Str) {hex, (uint32_t) (2 * n)});
-}
-
-/* As text when it is one, else as hexadecimal digits. */
-static void
-put_text(Record *r, Str name, const unsigned char *p, size_t n)
-{
-	while (n > 0 && (p[n - 1] == 0 || p[n - 1] == '\r' || p[n - 1] == '\n'))
-		n--;
-	for (size_t i = 0; i < n; i++)
-		if (p[i] < ' ' && p[i] != '\r' && p[i] != '\n' && p[i] != '\t')
-		{
-			put_hex(r, name, p, n);
-			return;
-		}
-	if (n == 0 || n > RECORD_TEXT_MAX || !buf_valid_utf8((const char *) p, n))
-		put_hex(r, name, p, n);
-	else
-		put_copy(r, name, (const char *) p, n);
-}
-
-/* --- messages --- */
-
 /* What follows the fix, by type. */
 static void
 put_rest(Record *r, const Gt06Message *m, const unsigned char *p, size_t n, bool ignition_known)
@@ -311,25 +49,25 @@ put_rest(Record *r, const Gt06Message *m, const unsigned char *p, size_t n, bool
 			cell = m->type == 0xa4 ? 16 : 9;
 			if (n > cell && p[0] >= 8 && p[0] <= cell + 1)
 			{
-				(void) put_cell(r, p + 1, p[0] - 1, m->type == 0xa4);
-				put_status(r, p + p[0], n - p[0], ignition_known);
+				(void) gt06_put_cell(r, p + 1, p[0] - 1, m->type == 0xa4);
+				gt06_put_status(r, p + p[0], n - p[0], ignition_known);
 			}
-			else if ((cell = put_cell(r, p, n, m->type == 0xa4)) > 0)
-				put_status(r, p + cell, n - cell, ignition_known);
+			else if ((cell = gt06_put_cell(r, p, n, m->type == 0xa4)) > 0)
+				gt06_put_status(r, p + cell, n - cell, ignition_known);
 			break;
 		case 0x11:
 		case 0x12:
 		case 0x22:
 		case 0x2d:
 		case 0xa0:
-			cell = put_cell(r, p, n, m->type == 0xa0);
+			cell = gt06_put_cell(r, p, n, m->type == 0xa0);
 			if (m->type != 0x12 && cell > 0 && n > cell && p[cell] <= 1 && !ignition_known)
 				BOOLEAN(r, "ignition", p[cell] == 1);
 			if (cell > 0 && n > cell + 1)
-				put_hex(r, RECORD_STR("gt06_rest"), p + cell, n - cell);
+				gt06_put_hex(r, RECORD_STR("gt06_rest"), p + cell, n - cell);
 			break;
 		default:
-			put_hex(r, RECORD_STR("gt06_rest"), p, n);
+			gt06_put_hex(r, RECORD_STR("gt06_rest"), p, n);
 			break;
 	}
 }
@@ -339,7 +77,7 @@ starts_with_date(const unsigned char *p)
 {
 	int64_t		us;
 
-	return read_date(p, &us);
+	return gt06_read_date(p, &us);
 }
 
 /*
@@ -368,8 +106,8 @@ position(Session *session, const Gt06Message *m, Decoded *out, size_t at)
 	if (at > m->length || m->length - at < DATE_SIZE + FIX_SIZE)
 		return GT06_MALFORMED;
 	gt06_begin(session, out);
-	put_date(session, out->record, p);
-	ignition_known = put_fix(out->record, p + DATE_SIZE);
+	gt06_put_date(session, out->record, p);
+	ignition_known = gt06_put_fix(out->record, p + DATE_SIZE);
 	put_rest(out->record, m, p + DATE_SIZE + FIX_SIZE, m->length - at - DATE_SIZE - FIX_SIZE, ignition_known);
 	return emit(m, out);
 }
@@ -384,8 +122,8 @@ heartbeat(Session *session, const Gt06Message *m, Decoded *out)
 	if (m->length < 1)
 		return GT06_MALFORMED;
 	gt06_begin(session, out);
-	put_date(session, r, NULL);
-	put_switches(r, p[0], false);
+	gt06_put_date(session, r, NULL);
+	gt06_put_switches(r, p[0], false);
 	if (m->type == 0x23 && m->length >= 4)
 	{
 		if (gt06_u16(p + 1) <= 3000)
@@ -394,9 +132,9 @@ heartbeat(Session *session, const Gt06Message *m, Decoded *out)
 			NUMBER(r, "gsm_signal_percent", p[3] * 25);
 	}
 	else if (m->length <= 6 && m->length >= 3)
-		put_levels(r, p[1], p[2]);
+		gt06_put_levels(r, p[1], p[2]);
 	else
-		put_hex(r, RECORD_STR("gt06_rest"), p + 1, m->length - 1);
+		gt06_put_hex(r, RECORD_STR("gt06_rest"), p + 1, m->length - 1);
 	return emit(m, out);
 }
 
@@ -410,16 +148,16 @@ cell_status(Session *session, const Gt06Message *m, Decoded *out)
 	size_t		cell;
 
 	gt06_begin(session, out);
-	put_date(session, out->record, dated ? p : NULL);
+	gt06_put_date(session, out->record, dated ? p : NULL);
 	if (dated)
 	{
 		p += DATE_SIZE;
 		n -= DATE_SIZE;
 	}
-	cell = put_cell(out->record, p, n, m->type == 0xa5);
+	cell = gt06_put_cell(out->record, p, n, m->type == 0xa5);
 	if (cell == 0)
 		return GT06_MALFORMED;
-	put_status(out->record, p + cell, n - cell, false);
+	gt06_put_status(out->record, p + cell, n - cell, false);
 	return emit(m, out);
 }
 
@@ -435,27 +173,27 @@ camera_alarm(Session *session, const Gt06Message *m, Decoded *out)
 	gt06_begin(session, out);
 	if (n >= 26 && p[0] == 0xff && p[1] == 0xff)
 	{
-		put_date(session, r, p + 3);
+		gt06_put_date(session, r, p + 3);
 		NUMBER(r, "satellites", p[9] & 15);
-		put_course(r, gt06_u16(p + 18), gt06_u32(p + 10), gt06_u32(p + 14));
+		gt06_put_course(r, gt06_u16(p + 18), gt06_u32(p + 10), gt06_u32(p + 14));
 		if (gt06_u16(p + 18) & 0x1000)
 			r->speed_kmh = gt06_u16(p + 20);
 		NUMBER(r, "event", gt06_u16(p + 23) >> 8 ? p[23] : p[24]);
-		put_text(r, RECORD_STR("file"), p + 26, n - 26);
+		gt06_put_text(r, RECORD_STR("file"), p + 26, n - 26);
 		return emit(m, out);
 	}
 	if (n < DATE_SIZE + 1)
 		return GT06_MALFORMED;
-	put_date(session, r, p);
+	gt06_put_date(session, r, p);
 	p += DATE_SIZE;
 	n -= DATE_SIZE;
 	if (n >= 11)
 	{
-		put_course(r, gt06_u16(p + 8), gt06_u32(p), gt06_u32(p + 4));
+		gt06_put_course(r, gt06_u16(p + 8), gt06_u32(p), gt06_u32(p + 4));
 		p += 10;
 		n -= 10;
 		if (n > 3)
-			put_text(r, RECORD_STR("file"), p + 3, n - 3);
+			gt06_put_text(r, RECORD_STR("file"), p + 3, n - 3);
 	}
 	code = p[0];
 	NUMBER(r, "alarm_code", code);
@@ -502,10 +240,10 @@ sized_fix(Session *session, const Gt06Message *m, Decoded *out)
 	if (size > n - DATE_SIZE - 1 || (size > 0 && size < FIX_SIZE))
 		return GT06_MALFORMED;
 	gt06_begin(session, out);
-	put_date(session, out->record, p);
+	gt06_put_date(session, out->record, p);
 	if (size > 0)
-		(void) put_fix(out->record, p + DATE_SIZE + 1);
-	put_hex(out->record, RECORD_STR("gt06_rest"), p + DATE_SIZE + 1 + size, n - DATE_SIZE - 1 - size);
+		(void) gt06_put_fix(out->record, p + DATE_SIZE + 1);
+	gt06_put_hex(out->record, RECORD_STR("gt06_rest"), p + DATE_SIZE + 1 + size, n - DATE_SIZE - 1 - size);
 	return emit(m, out);
 }
 
@@ -519,7 +257,7 @@ modules(Session *session, const Gt06Message *m, Decoded *out)
 	char		digits[41];
 
 	gt06_begin(session, out);
-	put_date(session, r, NULL);
+	gt06_put_date(session, r, NULL);
 	while (n >= 4)
 	{
 		unsigned	module = gt06_u16(p);
@@ -530,13 +268,13 @@ modules(Session *session, const Gt06Message *m, Decoded *out)
 		if (size > n)
 			return GT06_MALFORMED;
 		if (module == 0x03 && size == 10 && tracker_bcd(p, size, digits))
-			put_copy(r, RECORD_STR("iccid"), digits, 2 * size);
+			gt06_put_copy(r, RECORD_STR("iccid"), digits, 2 * size);
 		else if (module == 0x09 && size == 1)
 			NUMBER(r, "satellites", p[0]);
 		else if (module == 0x0a && size == 1)
 			NUMBER(r, "satellites_visible", p[0]);
 		else if (module == 0x11 && size >= 8)
-			(void) put_cell(r, p, size, false);
+			(void) gt06_put_cell(r, p, size, false);
 		else if (module == 0x18 && size == 2 && gt06_u16(p) <= 3000)
 			NUMBER(r, "tracker_battery_v", gt06_u16(p) / 100.0);
 		else if (module == 0x28 && size == 1)
@@ -551,7 +289,7 @@ modules(Session *session, const Gt06Message *m, Decoded *out)
 			r->event_time_us = (int64_t) gt06_u32(p) * 1000000;
 			r->has_event_time = true;
 			NUMBER(r, "satellites", p[4]);
-			put_course(r, word, gt06_u32(p + 7), gt06_u32(p + 11));
+			gt06_put_course(r, word, gt06_u32(p + 7), gt06_u32(p + 11));
 			if (word & 0x1000)
 			{
 				r->altitude_m = (int16_t) gt06_u16(p + 5);
@@ -658,7 +396,7 @@ command_answer(Session *session, const Gt06Message *m, Decoded *out)
 	size_t		size;
 
 	gt06_begin(session, out);
-	put_date(session, out->record, NULL);
+	gt06_put_date(session, out->record, NULL);
 	if (m->type == 0x21)
 	{
 		if (n < 5)
@@ -666,7 +404,7 @@ command_answer(Session *session, const Gt06Message *m, Decoded *out)
 		if (p[4] == 2)
 			put_utf16(out->record, RECORD_STR("command_result"), p + 5, n - 5);
 		else
-			put_text(out->record, RECORD_STR("command_result"), p + 5, n - 5);
+			gt06_put_text(out->record, RECORD_STR("command_result"), p + 5, n - 5);
 		put_worded_place(out->record, p + 5, n - 5);
 		return emit(m, out);
 	}
@@ -674,7 +412,7 @@ command_answer(Session *session, const Gt06Message *m, Decoded *out)
 		return GT06_MALFORMED;
 	/* The size counts the mark too; some models leave it 0. */
 	size = p[0] >= 4 && p[0] <= n - 1 ? p[0] - 4u : n - 5 - (n >= 7 ? 2 : 0);
-	put_text(out->record, RECORD_STR("command_result"), p + 5, size);
+	gt06_put_text(out->record, RECORD_STR("command_result"), p + 5, size);
 	return emit(m, out);
 }
 
@@ -690,15 +428,15 @@ information(Session *session, const Gt06Message *m, Decoded *out)
 	if (n < 1)
 		return GT06_MALFORMED;
 	gt06_begin(session, out);
-	put_date(session, r, NULL);
+	gt06_put_date(session, r, NULL);
 	if (p[0] == 0x00 && n == 3 && gt06_u16(p + 1) <= 10000)
 		NUMBER(r, "external_voltage_v", gt06_u16(p + 1) / 100.0);
 	else if (p[0] == 0x0a && n == 27 && tracker_bcd(p + 17, 10, digits))
-		put_copy(r, RECORD_STR("iccid"), digits, 20);
+		gt06_put_copy(r, RECORD_STR("iccid"), digits, 20);
 	else
 	{
 		NUMBER(r, "information_kind", p[0]);
-		put_text(r, RECORD_STR("information"), p + 1, n - 1);
+		gt06_put_text(r, RECORD_STR("information"), p + 1, n - 1);
 	}
 	return emit(m, out);
 }
@@ -714,12 +452,12 @@ other(Session *session, const Gt06Message *m, Decoded *out)
 	if (m->length > KEPT_MAX)
 		return GT06_NOTHING;
 	gt06_begin(session, out);
-	put_date(session, out->record, m->length >= DATE_SIZE && starts_with_date(m->content) ? m->content : NULL);
+	gt06_put_date(session, out->record, m->length >= DATE_SIZE && starts_with_date(m->content) ? m->content : NULL);
 	name = record_scratch(out->record, 8);
 	if (name == NULL)
 		return GT06_NOTHING;
 	snprintf(name, 8, "gt06_%02x", m->type);
-	put_hex(out->record, (Str) {name, 7}, m->content, m->length);
+	gt06_put_hex(out->record, (Str) {name, 7}, m->content, m->length);
 	return emit(m, out);
 }
 

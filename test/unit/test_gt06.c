@@ -324,6 +324,13 @@ test_hostile(void)
 	ok(feed.nrecords == 2 && feed.records[0].raw_len == 7 && !feed.records[1].defect[0], "is kept apart");
 	feed_end(&feed);
 
+	feed_begin(&feed, &adapter_gt06, IMEI);
+	memset(lies, '?', sizeof(lies));
+	feed_bytes(&feed, lies, sizeof(lies), 2);
+	is_str(feed.refused, "malformed frames", "garbage without end");
+	is_int(feed.nrecords, 16, "is given up soon");
+	feed_end(&feed);
+
 	feed_begin(&feed, &adapter_gt06, "");
 	send_hex("474554202f20");
 	is_str(feed.refused, "not gt06", "another protocol");
