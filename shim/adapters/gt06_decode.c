@@ -171,15 +171,17 @@ camera_alarm(Session *session, const Gt06Message *m, Decoded *out)
 	uint8_t		code;
 
 	gt06_begin(session, out);
-	if (n >= 26 && p[0] == 0xff && p[1] == 0xff)
+	if (n >= 27 && p[0] == 0xff && p[1] == 0xff)
 	{
 		gt06_put_date(session, r, p + 3);
 		NUMBER(r, "satellites", p[9] & 15);
 		gt06_put_course(r, gt06_u16(p + 18), gt06_u32(p + 10), gt06_u32(p + 14));
 		if (gt06_u16(p + 18) & 0x1000)
 			r->speed_kmh = gt06_u16(p + 20);
-		NUMBER(r, "event", gt06_u16(p + 23) >> 8 ? p[23] : p[24]);
-		gt06_put_text(r, RECORD_STR("file"), p + 26, n - 26);
+		gt06_put_hex(r, RECORD_STR("gt06_rest"), p + 22, 2);
+		NUMBER(r, "event", p[24]);
+		if (n > 27)
+			gt06_put_text(r, RECORD_STR("file"), p + 27, n - 27);
 		return emit(m, out);
 	}
 	if (n < DATE_SIZE + 1)

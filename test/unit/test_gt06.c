@@ -253,6 +253,10 @@ test_status(void)
 	take(false, "95", DATE "05605374" "00ee7604" COURSE "93" "0000" "41");
 	is_str(text("alarm"), "collision", "camera: alarm with a place");
 	ok(feed.nrecords == 1 && near(feed.records[0].latitude, 50.1105), "camera: the place");
+	take(false, "95", "ffff01" DATE "c9" "05605374" "00ee7604" COURSE "0012" "0087" "69" "0000" "612e6d7034");
+	check_position("camera: event");
+	is_int(number("event"), 105, "camera: the event's number");
+	is_str(text("file"), "a.mp4", "camera: its film");
 	take(false, "15", "06" "00000000" "4f4b" "0002");
 	is_str(text("command_result"), "OK", "answer to a command");
 	take(true, "21", "00000000" "02" "004f004b20ac");
