@@ -192,5 +192,6 @@ extern const Adapter adapter_ruptela;	/* adapters/ruptela.c */
 extern const Adapter adapter_wialon;	/* adapters/wialon.c */
 extern const Adapter adapter_mqtt;	/* adapters/mqtt.c */
 extern const Adapter adapter_h02;	/* adapters/h02.c */
+extern const Adapter adapter_gps103; /* adapters/gps103.c */
 
 #endif							/* SHIM_ADAPTER_H */

@@ -15,6 +15,7 @@ const Adapter *const adapters[] = {
 	&adapter_wialon,
 	&adapter_mqtt,
 	&adapter_h02,
+	&adapter_gps103,
 	NULL
 };
 
