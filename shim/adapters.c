@@ -13,6 +13,7 @@ const Adapter *const adapters[] = {
 	&adapter_gt06,
 	&adapter_ruptela,
 	&adapter_wialon,
+	&adapter_gl200,
 	&adapter_mqtt,
 	&adapter_h02,
 	&adapter_gps103,
