@@ -105,7 +105,7 @@ typedef enum Welcome
 typedef struct AckFrame
 {
 	uint32_t	tag;			/* from decode() */
-	uint16_t	open;			/* the core's: records still undecided, 0 here */
+	uint32_t	open;			/* the core's: records still undecided, 0 here */
 	uint16_t	records;		/* emitted for it (saturated) */
 } AckFrame;
 

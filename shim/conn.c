@@ -5,12 +5,10 @@
  */
 #include "conn_int.h"
 
-#include <limits.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -23,7 +21,6 @@
 #define LINGER_DRAIN_MS 500		/* the same when the daemon ends */
 #define SWEEP_MS 250
 #define CONNS_KEPT 1024			/* free structs */
-#define DESCRIPTORS_RESERVED 24 /* for the database, files, other listeners */
 
 static struct event_base *base;
 static Conn *lists[CONN_STATES];
@@ -31,7 +28,6 @@ static size_t counts[CONN_STATES];
 static struct event *sweeper;
 static struct event *reaper;	/* CONN_JUSTFREE to CONN_FREE */
 static bool draining;
-static int	descriptors;		/* sockets from this number on are not for peers */
 static size_t input_bytes;		/* memory of all Conn.in */
 static size_t output_bytes;
 
@@ -213,6 +209,10 @@ conn_finish(Conn *conn, StatCounter reason, const char *detail)
 		conn_close(conn, reason, detail);
 		return;
 	}
+	/* An answer that comes now must not open it again. */
+	if (conn->auth != NULL)
+		auth_cancel(conn->auth);
+	conn->auth = NULL;
 	conn->reason = reason;
 	conn->detail = detail;
 	buf_release(&conn->in);
@@ -357,7 +357,7 @@ conn_accept(int fd, const struct sockaddr *address, socklen_t len, const Listene
 		turn_away(fd, adapter, STAT_REFUSED_SOURCE, peer, listener->tls != NULL);
 		return;
 	}
-	if (conn_count() >= (size_t) cf->limit_connections || fd >= descriptors)
+	if (conn_count() >= (size_t) cf->limit_connections || !net_descriptor_is_spare(fd))
 	{
 		turn_away(fd, adapter, STAT_REFUSED_TOTAL, peer, listener->tls != NULL);
 		return;
@@ -404,13 +404,8 @@ bool
 conn_start(struct event_base *event_base)
 {
 	struct timeval tv = {0, SWEEP_MS * 1000};
-	struct rlimit limit;
 
 	base = event_base;
-	/* The lowest free number is always taken, so the number tells how many there are. */
-	descriptors = INT_MAX;
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < INT_MAX)
-		descriptors = (int) limit.rlim_cur - DESCRIPTORS_RESERVED;
 	sweeper = event_new(base, -1, EV_PERSIST, on_sweep, NULL);
 	reaper = evtimer_new(base, on_reap, NULL);
 	sink_on_ready(on_sink_ready, NULL);

@@ -47,7 +47,8 @@ on_record(void *arg, const Record *rec)
 		return;
 	}
 	frame->open++;
-	frame->records++;
+	if (frame->records < UINT16_MAX)
+		frame->records++;
 	wait = rate_charge(conn->source_id, rec->device);
 	if (wait > 0 && clock_us() + wait > conn->slow_until_us)
 		conn->slow_until_us = clock_us() + wait;
@@ -251,6 +252,7 @@ conn_take_frame(Conn *conn, const Frame *frame)
 		}
 		entry->tag = decoded.tag;
 		conn->counted++;
+		conn->empty += entry->records == 0;
 		stats_inc(STAT_FRAMES);
 	}
 	switch (status)
@@ -311,10 +313,19 @@ conn_take(Conn *conn, const char *data, size_t len)
 				if (conn->state == CONN_HELLO && !proves && !conn_believe(conn))
 					return at;
 				/* Never begin a frame that the sink might refuse half-way. */
-				if (conn->state == CONN_OPEN &&
+				if (conn->state == CONN_OPEN && conn->empty >= CONN_EMPTY_MAX)
+					conn_ack(conn);
+				if (conn->state == CONN_OPEN && conn->empty >= CONN_EMPTY_MAX)
+				{
+					stats_inc(STAT_PAUSES_SINK);
+					conn_set_state(conn, CONN_WAITING);
+					return at;
+				}
+				if (conn->state == CONN_OPEN && sink_pending() > 0 &&
 					sink_room() < ROOM_FIXED + ROOM_FACTOR * frame.length)
 				{
 					stats_inc(STAT_PAUSES_SINK);
+					sink_wait();
 					conn_set_state(conn, CONN_WAITING);
 					return at;
 				}

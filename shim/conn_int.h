@@ -26,6 +26,9 @@
 #include "conn.h"
 #include "sink.h"
 
+/* Frames without records that may wait for an earlier one's commit. */
+#define CONN_EMPTY_MAX 4096
+
 typedef struct Conn Conn;
 
 struct Conn
@@ -58,9 +61,11 @@ struct Conn
 	AckFrame   *frames;
 	size_t		frames_start;
 	size_t		frames_size;
+	size_t		empty;			/* of them without records, so nothing else counts them */
 	AckRejection *rejections;	/* of frames above acked, by seq */
 	size_t		nrejections;
 	size_t		rejections_size;
+	bool		rejections_unsorted;	/* database connections decide in any order */
 
 	StatCounter reason;			/* of the end, from CONN_DRAINING on */
 	const char *detail;			/* static text or NULL */

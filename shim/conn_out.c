@@ -84,7 +84,7 @@ conn_resume(Conn *conn)
 			conn_set_state(conn, CONN_STUFFED);
 		return;
 	}
-	if (sink_full())
+	if (sink_full() || conn->empty >= CONN_EMPTY_MAX)
 	{
 		if (conn->state != CONN_WAITING)
 			conn_set_state(conn, CONN_WAITING);
@@ -126,9 +126,9 @@ conn_frames_reserve(Conn *conn)
 static void
 add_rejection(Conn *conn, const SinkOutcome *outcome)
 {
-	size_t		at = conn->nrejections;
+	AckRejection *last;
 
-	if (at == conn->rejections_size)
+	if (conn->nrejections == conn->rejections_size)
 	{
 		size_t		size = conn->rejections_size ? conn->rejections_size * 2 : 8;
 		AckRejection *more = realloc(conn->rejections, size * sizeof(*more));
@@ -138,15 +138,21 @@ add_rejection(Conn *conn, const SinkOutcome *outcome)
 		conn->rejections = more;
 		conn->rejections_size = size;
 	}
-	while (at > 0 && conn->rejections[at - 1].seq > outcome->seq)
-	{
-		conn->rejections[at] = conn->rejections[at - 1];
-		at--;
-	}
-	conn->rejections[at].seq = outcome->seq;
-	snprintf(conn->rejections[at].code, sizeof(conn->rejections[at].code), "%s", outcome->code);
-	snprintf(conn->rejections[at].field, sizeof(conn->rejections[at].field), "%s", outcome->field);
-	conn->nrejections++;
+	last = &conn->rejections[conn->nrejections++];
+	last->seq = outcome->seq;
+	snprintf(last->code, sizeof(last->code), "%s", outcome->code);
+	snprintf(last->field, sizeof(last->field), "%s", outcome->field);
+	if (conn->nrejections > 1 && last[-1].seq > last->seq)
+		conn->rejections_unsorted = true;
+}
+
+static int
+compare_rejections(const void *a, const void *b)
+{
+	uint64_t	x = ((const AckRejection *) a)->seq;
+	uint64_t	y = ((const AckRejection *) b)->seq;
+
+	return (x > y) - (x < y);
 }
 
 static void
@@ -172,9 +178,16 @@ conn_ack(Conn *conn)
 	Ack			ack;
 
 	while (n < undecided && conn->frames[conn->frames_start + n].open == 0)
+	{
+		conn->empty -= conn->frames[conn->frames_start + n].records == 0;
 		n++;
+	}
 	if (n == 0)
 		return;
+	/* Once for a commit: many thousands may wait for one that is late. */
+	if (conn->rejections_unsorted)
+		qsort(conn->rejections, conn->nrejections, sizeof(AckRejection), compare_rejections);
+	conn->rejections_unsorted = false;
 	ack.from = conn->acked + 1;
 	ack.upto = conn->acked + n;
 	ack.frames = conn->frames + conn->frames_start;
@@ -217,6 +230,9 @@ on_settled(void *arg)
 	}
 	conn_ack(conn);
 	conn_end_if_done(conn);
+	/* It may have waited for this commit rather than for the sink's mark. */
+	if (conn->state == CONN_WAITING && !sink_full())
+		conn_resume(conn);
 }
 
 const SinkOwnerOps conn_owner_ops = {.decided = on_decided,.settled = on_settled};

@@ -355,6 +355,12 @@ http_head_parse(const char *text, size_t len, HttpHead *head, const char **why)
 		*why = "Host is missing";
 		return 400;
 	}
+	/* Who speaks 1.0 knows no chunks: somebody on the way may see another end. */
+	if (seen.coding && !http11)
+	{
+		*why = "Transfer-Encoding in HTTP/1.0";
+		return 400;
+	}
 	if (seen.length && seen.coding)
 	{
 		*why = "both Content-Length and Transfer-Encoding";

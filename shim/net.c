@@ -7,7 +7,10 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+
+#define DESCRIPTORS_RESERVED 24 /* for the database, files, other listeners */
 
 void
 net_peer(const struct sockaddr *from, unsigned char *address, char *text, size_t size)
@@ -34,4 +37,14 @@ net_peer(const struct sockaddr *from, unsigned char *address, char *text, size_t
 		port = ntohs(in->sin6_port);
 	}
 	snprintf(text, size, "%s:%u", host, port);
+}
+
+/* The lowest free number is always taken, so the number tells how many there are. */
+bool
+net_descriptor_is_spare(int fd)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+		(rlim_t) fd + DESCRIPTORS_RESERVED < limit.rlim_cur;
 }

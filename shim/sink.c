@@ -29,6 +29,7 @@
 
 #define COPY_PIECE ((size_t) 128 << 10) /* bytes handed to libpq at once */
 #define BATCH_BYTES_MAX ((size_t) 8 << 20)	/* a batch is sent when it has so much */
+#define BATCH_OVERHEAD ((size_t) 640)	/* a batch beyond its rows: there may be one for each */
 #define SPANS_MAX 64			/* halving 2^32 rows leaves 33 */
 
 #define SINK_QUERY BATCH_COPY \
@@ -123,6 +124,13 @@ sink_room(void)
 	size_t		limit = hard_limit();
 
 	return queue_bytes < limit ? limit - queue_bytes : 0;
+}
+
+void
+sink_wait(void)
+{
+	if (queue_rows > 0)
+		full = true;
 }
 
 bool
@@ -222,6 +230,7 @@ sink_submit(SinkOwner *owner, uint64_t seq, int32_t source_id, const Record *rec
 		lane->open = sink_batch_take();
 		if (lane->open == NULL)
 			return SINK_FULL;
+		account(0, BATCH_OVERHEAD, true);
 		lane->open->since_us = clock_us();
 		lane->open_due = draining;
 		if (!draining)
@@ -498,6 +507,7 @@ settle_span(Lane *lane)
 	lane->failures = 0;
 	if (lane->nspans == 0)
 	{
+		bytes += BATCH_OVERHEAD;
 		sink_batch_give(batch);
 		lane->flight = NULL;
 	}

@@ -78,6 +78,12 @@ extern bool sink_full(void);
 /* Bytes that can still be queued before the hard limit. */
 extern size_t sink_room(void);
 
+/*
+ * As if the high mark had been reached: who waits for room that there is not is
+ * called when there is more.  Only while something is pending.
+ */
+extern void sink_wait(void);
+
 /* At least one database connection is up. */
 extern bool sink_up(void);
 

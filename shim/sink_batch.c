@@ -11,6 +11,7 @@
 #include "config.h"
 
 #define BATCHES_KEPT 8			/* empty ones, for the next */
+#define ROWS_FIRST 256			/* what a batch begins with, unless it may have less */
 
 static Batch *free_batches;
 static size_t nfree_batches;
@@ -92,7 +93,8 @@ sink_batch_add(Batch *batch, SinkOwner *owner, uint64_t seq, int32_t source_id, 
 
 	if (batch->nrows == batch->capacity)
 	{
-		size_t		capacity = batch->capacity ? batch->capacity * 2 : 256;
+		size_t		first = cf->batch_rows < ROWS_FIRST ? (size_t) cf->batch_rows : ROWS_FIRST;
+		size_t		capacity = batch->capacity ? batch->capacity * 2 : first;
 		BatchRow   *rows = realloc(batch->rows, capacity * sizeof(*rows));
 
 		if (rows == NULL)

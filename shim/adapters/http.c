@@ -58,7 +58,7 @@ accept_conn(HttpService *service, int fd, const struct sockaddr *peer, socklen_t
 					log_str("reason", stats_label(STAT_REFUSED_NETWORK)));
 		close(fd);
 	}
-	else if (service->nconns < (size_t) cf->http_connections)
+	else if (service->nconns < (size_t) cf->http_connections && net_descriptor_is_spare(fd))
 		http_conn_new(service, fd, peer, peer_len);
 	else if (service->config->tls == NULL)
 		refuse(fd);

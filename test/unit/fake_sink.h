@@ -70,6 +70,20 @@ sink_room(void)
 	return room;
 }
 
+size_t
+sink_pending(void)
+{
+	return nrows;
+}
+
+static bool waited;				/* sink_wait was called */
+
+void
+sink_wait(void)
+{
+	waited = true;
+}
+
 bool
 sink_up(void)
 {

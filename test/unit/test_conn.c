@@ -33,13 +33,13 @@ static struct event_base *base;
 
 static int	asked_slow;
 static int	cancelled;
+static AuthDone slow_done;
+static void *slow_arg;
 
 AuthStatus
 auth_check(const char *token, size_t len, int32_t *source_id, AuthDone done, void *arg,
 		   AuthRequest **request)
 {
-	(void) done;
-	(void) arg;
 	*source_id = 7;
 	*request = NULL;
 	if (len == 4 && memcmp(token, "good", 4) == 0)
@@ -47,6 +47,8 @@ auth_check(const char *token, size_t len, int32_t *source_id, AuthDone done, voi
 	if (len == 4 && memcmp(token, "slow", 4) == 0)
 	{
 		asked_slow++;
+		slow_done = done;
+		slow_arg = arg;
 		*request = (AuthRequest *) &asked_slow;
 		return AUTH_PENDING;
 	}
@@ -379,13 +381,17 @@ test_sink_full(void)
 	/* The hard limit comes in the middle of what was read. */
 	nrows = 0;
 	room = 0;
+	peer_send(fd, "{}\n");
+	is_int(nrows, 1, "when nothing is pending there will never be more room: it is tried");
+	waited = false;
 	peer_send(fd, "{}\n{}\n{}\n");
-	is_int(nrows, 0, "no frame is begun without room for it");
+	is_int(nrows, 1, "no frame is begun without room for it");
+	ok(waited, "and the sink knows that somebody waits, though below its mark");
 	room = SIZE_MAX / 2;
 	ready(ready_arg);
 	turn();
 	turn();
-	is_int(nrows, 3, "what was read before waits and is taken then");
+	is_int(nrows, 4, "what was read before waits and is taken then");
 	commit_all();
 	peer_close(fd);
 	all_gone("closed");
@@ -552,6 +558,23 @@ test_claiming(void)
 	is_str(peer_read(fd), "", "but keeps its place");
 	commit_all();
 	is_str(peer_read(fd), "5R15E0", "behind one that does");
+
+	/* Of these the sink knows nothing: they must not grow for ever. */
+	{
+		static char many[20001];
+		uint64_t	frames = stats_counters[STAT_FRAMES];
+
+		memset(many, 'E', sizeof(many) - 1);
+		peer_send(fd, "R");
+		peer_send(fd, many);
+		for (int i = 0; i < 20; i++)
+			turn();
+		is_int(stats_counters[STAT_FRAMES] - frames, 1 + 4096, "many frames without records wait behind one");
+		commit_all();
+		while (strlen(peer_read(fd)) > 0)
+			;
+		is_int(stats_counters[STAT_FRAMES] - frames, 1 + 20000, "then it goes on");
+	}
 	peer_send(fd, "!");
 	is_str(peer_read(fd), "$", "what cannot be followed is closed");
 	peer_close(fd);
@@ -719,8 +742,18 @@ test_drain(void)
 	int			busy = peer_hello();
 	int			rest = peer_hello();
 
+	int			slow = peer_open();
+	int			before = cancelled;
+
 	peer_send(busy, "{}\n");
+	peer_send(slow, "{\"auth\":\"slow\"}\n{}\n");
 	conn_drain();
+	is_int(cancelled, before + 1, "at the end, nobody's token matters any more");
+	/* What a real authority does not do for a question that was withdrawn. */
+	if (cancelled == before)
+		slow_done(slow_arg, AUTH_OK, 7);
+	is_str(peer_read(slow), "$", "and who waited for it is let go");
+	close(slow);
 	is_str(peer_read(rest), "$", "at the end, who rests is closed");
 	is_str(peer_read(busy), "", "who waits for a commit is not");
 	commit_all();

@@ -81,6 +81,7 @@ test_heads(void)
 	status("POST / HTTP/1.1\nHost: a\nContent-Length: 1, 1\n", 400, "a list");
 	status("POST / HTTP/1.1\nHost: a\nContent-Length: 9999999999999999999\n", 400, "a length that overflows");
 	status("POST / HTTP/1.1\nHost: a\nTransfer-Encoding: gzip, chunked\n", 501, "another coding");
+	status("POST / HTTP/1.0\nTransfer-Encoding: chunked\nConnection: keep-alive\n", 400, "chunks in HTTP/1.0");
 	status("POST / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\nTransfer-Encoding: chunked\n", 501, "twice");
 	status("POST / HTTP/1.1\nHost : a\n", 400, "a blank before the colon");
 	status("POST / HTTP/1.1\nHost: a\n folded\n", 400, "a folded header");
