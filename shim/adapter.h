@@ -194,5 +194,6 @@ extern const Adapter adapter_gl200;	/* adapters/gl200.c */
 extern const Adapter adapter_mqtt;	/* adapters/mqtt.c */
 extern const Adapter adapter_h02;	/* adapters/h02.c */
 extern const Adapter adapter_gps103; /* adapters/gps103.c */
+extern const Adapter adapter_tk103; /* adapters/tk103.c */
 
 #endif							/* SHIM_ADAPTER_H */

@@ -17,6 +17,7 @@ const Adapter *const adapters[] = {
 	&adapter_mqtt,
 	&adapter_h02,
 	&adapter_gps103,
+	&adapter_tk103,
 	NULL
 };
 
