@@ -33,7 +33,7 @@ INSERT INTO fleet.tenant (tenant_id, name) VALUES (1, 'default');
 SELECT pg_catalog.setval(pg_catalog.pg_get_serial_sequence('fleet.tenant', 'tenant_id'), 1);
 
 CREATE FUNCTION fleet.tenant_replace_default() RETURNS trigger
-    LANGUAGE plpgsql VOLATILE
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, fleet, pg_temp
     AS $$
 BEGIN

@@ -45,6 +45,10 @@ foreach my $piece (sort grep { m{^sql/\d} } @source)
 	(my $name = $piece) =~ s{.*/}{};
 	like($text{$piece}, qr/\A-- \Q$name\E: /, "$piece begins with its name");
 	unlike($text{$piece}, qr/CREATE OR REPLACE/, '... and replaces nothing');
+	my @heads = $text{$piece} =~ /^(CREATE FUNCTION .*?)(?:^\s*BEGIN ATOMIC|\bAS \$\$|;\s*$)/gms;
+	is_deeply([ map { /^CREATE FUNCTION (\S+)\(/ } grep { !/\b(?:IMMUTABLE|STABLE|VOLATILE)\b/ || !/\bPARALLEL\b/ } @heads ],
+		[], '... and its functions say their volatility and parallel safety');
+	is(scalar @heads, scalar(() = $text{$piece} =~ /^CREATE FUNCTION/mg), '... all of them');
 }
 
 # 3. Tests
