@@ -12,6 +12,7 @@
 
 #include "adapter.h"
 #include "adapters/teltonika.h"
+#include "link.h"
 #include "log.h"
 #include "mapping.h"
 #include "topic.h"
@@ -28,6 +29,7 @@ typedef enum SettingType
 	SETTING_NETWORKS,			/* list of ADDRESS/BITS, of a listener */
 	SETTING_DEVICES,			/* list of identities, of a listener */
 	SETTING_LISTENERS,			/* list; each has the rows of listener_settings */
+	SETTING_SOURCES,			/* list; each has the rows of source_settings */
 	SETTING_MAPPINGS,			/* name -> mapping */
 	SETTING_ELEMENTS			/* id -> signal */
 } SettingType;
@@ -46,6 +48,7 @@ typedef struct Setting
 
 #define AT(member) offsetof(Config, member)
 #define HERE(member) offsetof(ListenerConfig, member)
+#define THERE(member) offsetof(SourceConfig, member)
 
 static const Setting settings[] = {
 	{"database", SETTING_STRING, AT(database), 0, 0, "", false,
@@ -114,6 +117,8 @@ static const Setting settings[] = {
 	"seconds for SIGTERM to commit what is in flight"},
 	{"listeners", SETTING_LISTENERS, AT(listeners), 0, 0, NULL, false,
 	"where to listen: a list of the following"},
+	{"sources", SETTING_SOURCES, AT(sources), 0, 0, NULL, false,
+	"what to fetch from, as a client: a list of the following"},
 	{"mappings", SETTING_MAPPINGS, AT(mappings), 0, 0, NULL, true,
 	"how documents of other shapes are read: name -> mapping"},
 	{"teltonika.io", SETTING_ELEMENTS, AT(teltonika_io), 0, 0, NULL, true,
@@ -143,6 +148,42 @@ static const Setting listener_settings[] = {
 	"PEM file of the private key"},
 };
 
+static const Setting source_settings[] = {
+	{"sources[].adapter", SETTING_STRING, THERE(adapter_name), 0, 0, NULL, false,
+	"protocol: mqtt-broker"},
+	{"sources[].server", SETTING_STRING, THERE(server), 0, 0, NULL, false,
+	"host:port or [address]:port of the broker"},
+	{"sources[].source", SETTING_INTEGER, THERE(source), 1, INT32_MAX, NULL, false,
+	"source_id of what comes from there"},
+	{"sources[].topic", SETTING_STRING, THERE(topic), 0, 0, "telemetry/{vehicle}", false,
+	"pattern of the topics to subscribe to"},
+	{"sources[].group", SETTING_STRING, THERE(group), 0, 0, "pgfleet", false,
+	"group of daemons that share the messages; empty: this one gets all"},
+	{"sources[].client_id", SETTING_STRING, THERE(client_id), 0, 0, "", false,
+	"client identifier; empty: from the name of the host and the source"},
+	{"sources[].user", SETTING_STRING, THERE(user), 0, 0, NULL, true,
+	"user name at the broker"},
+	{"sources[].password", SETTING_STRING, THERE(password), 0, 0, NULL, true,
+	"password at the broker"},
+	{"sources[].mapping", SETTING_STRING, THERE(mapping_name), 0, 0, NULL, true,
+	"mapping that reads the documents"},
+	{"sources[].version", SETTING_INTEGER, THERE(version), 4, 5, "5", false,
+	"version of MQTT: 5, or 4 for 3.1.1"},
+	{"sources[].window", SETTING_INTEGER, THERE(window), 1, 65535, "1000", false,
+	"messages that the broker may send before they are acknowledged"},
+	{"sources[].keep_alive_seconds", SETTING_INTEGER, THERE(keep_alive_seconds), 2, 65535, "30", false,
+	"seconds after which a silent connection is given up"},
+	{"sources[].session_seconds", SETTING_INTEGER, THERE(session_seconds), 0, UINT32_MAX, "4294967295", false,
+	"seconds for which the broker keeps messages while fleetd is away; 4294967295: for ever"},
+	{"sources[].tls.ca", SETTING_STRING, THERE(tls_ca), 0, 0, NULL, true,
+	"PEM file of the authorities that may have signed the broker's certificate, or system"},
+	{"sources[].tls.certificate", SETTING_STRING, THERE(tls_certificate), 0, 0, NULL, true,
+	"PEM file of a certificate of fleetd's own, and its chain"},
+	{"sources[].tls.key", SETTING_STRING, THERE(tls_key), 0, 0, NULL, true,
+	"PEM file of its private key"},
+};
+
+#define NSOURCE_SETTINGS (sizeof(source_settings) / sizeof(source_settings[0]))
 #define NSETTINGS (sizeof(settings) / sizeof(settings[0]))
 #define NLISTENER_SETTINGS (sizeof(listener_settings) / sizeof(listener_settings[0]))
 
@@ -236,6 +277,73 @@ read_listeners(Table *table, const char *path, struct json_object *value)
 			listener->tls = tls_context_new(listener->tls_certificate, listener->tls_key,
 											reason, sizeof(reason));
 			if (listener->tls == NULL)
+				return fail(table, where, reason);
+		}
+	}
+	return true;
+}
+
+static bool
+read_sources(Table *table, const char *path, struct json_object *value)
+{
+	Config	   *config = table->config;
+	size_t		n;
+
+	if (!json_object_is_type(value, json_type_array))
+		return fail(table, path, "must be a list");
+	n = json_object_array_length(value);
+	if (n > CONFIG_SOURCES_MAX || config->sources != NULL)
+		return fail(table, path, "too many");
+	config->sources = calloc(n ? n : 1, sizeof(SourceConfig));
+	if (config->sources == NULL)
+		return fail(table, path, "out of memory");
+	config->nsources = n;
+
+	for (size_t i = 0; i < n; i++)
+	{
+		SourceConfig *source = &config->sources[i];
+		struct json_object *item = json_object_array_get_idx(value, i);
+		char		where[64];
+		char		reason[CONFIG_ERROR_MAX - 128];
+		Table		inner = *table;
+
+		snprintf(where, sizeof(where), "sources[%zu]", i);
+		if (!json_object_is_type(item, json_type_object))
+			return fail(table, where, "must be an object");
+		inner.rows = source_settings;
+		inner.nrows = NSOURCE_SETTINGS;
+		inner.target = source;
+		if (!set_defaults(&inner) || !read_object(&inner, where, item))
+			return false;
+		if (source->adapter_name == NULL)
+			return fail(table, where, "\"adapter\" is missing");
+		if (strcmp(source->adapter_name, "mqtt-broker") != 0)
+			return fail(table, where, "\"adapter\" must be mqtt-broker");
+		if (source->server == NULL)
+			return fail(table, where, "\"server\" is missing");
+		if (!link_address_valid(source->server))
+			return fail(table, where, "\"server\" must be host:port or [address]:port");
+		if (source->source == 0)
+			return fail(table, where, "\"source\" is missing");
+		if (!topic_pattern_valid(source->topic))
+			return fail(table, where, "\"topic\" needs one level {vehicle}");
+		if (strpbrk(source->group, "/+#") != NULL)
+			return fail(table, where, "\"group\" must not hold / + #");
+		if (strlen(source->topic) + strlen(source->group) > TOPIC_MAX - 8)
+			return fail(table, where, "\"topic\" is too long");
+		if (strlen(source->client_id) > UINT16_MAX)
+			return fail(table, where, "\"client_id\" is too long");
+		if (source->password != NULL && source->user == NULL)
+			return fail(table, where, "\"password\" needs \"user\"");
+		if ((source->tls_certificate == NULL) != (source->tls_key == NULL))
+			return fail(table, where, "tls needs both \"certificate\" and \"key\", or neither");
+		if (source->tls_certificate != NULL && source->tls_ca == NULL)
+			return fail(table, where, "tls needs \"ca\"");
+		if (source->tls_ca != NULL)
+		{
+			source->tls = tls_client_context_new(source->tls_ca, source->tls_certificate, source->tls_key,
+												 reason, sizeof(reason));
+			if (source->tls == NULL)
 				return fail(table, where, reason);
 		}
 	}
@@ -406,6 +514,8 @@ read_value(Table *table, const Setting *setting, const char *path, struct json_o
 			return read_devices(table, path, value, table->target);
 		case SETTING_LISTENERS:
 			return read_listeners(table, path, value);
+		case SETTING_SOURCES:
+			return read_sources(table, path, value);
 		case SETTING_MAPPINGS:
 			return read_mappings(table, path, value);
 		case SETTING_ELEMENTS:
@@ -496,6 +606,7 @@ set_defaults(Table *table)
 			case SETTING_NETWORKS:
 			case SETTING_DEVICES:
 			case SETTING_LISTENERS:
+			case SETTING_SOURCES:
 			case SETTING_MAPPINGS:
 			case SETTING_ELEMENTS:
 				break;
@@ -527,7 +638,7 @@ check(Table *table)
 {
 	Config	   *config = table->config;
 
-	if (config->nlisteners == 0)
+	if (config->nlisteners == 0 && config->nsources == 0)
 		return fail(table, "listeners", "at least one is needed");
 	if (config->queue_low_bytes >= config->queue_high_bytes)
 		return fail(table, "queue.low_bytes", "must be less than queue.high_bytes");
@@ -539,6 +650,14 @@ check(Table *table)
 			char		where[64];
 
 			snprintf(where, sizeof(where), "listeners[%zu].mapping", i);
+			return fail(table, where, "no mapping has that name");
+		}
+	for (size_t i = 0; i < config->nsources; i++)
+		if (find_mapping(config, config->sources[i].mapping_name) == NULL)
+		{
+			char		where[64];
+
+			snprintf(where, sizeof(where), "sources[%zu].mapping", i);
 			return fail(table, where, "no mapping has that name");
 		}
 	return true;
@@ -652,12 +771,18 @@ config_free(Config *config)
 		free(config->listeners[i].allow);
 		free_devices(&config->listeners[i]);
 	}
+	for (size_t i = 0; i < config->nsources; i++)
+	{
+		free_strings(source_settings, NSOURCE_SETTINGS, &config->sources[i]);
+		tls_context_free(config->sources[i].tls);
+	}
 	for (size_t i = 0; i < config->nmappings; i++)
 	{
 		free(config->mappings[i].name);
 		mapping_free(config->mappings[i].mapping);
 	}
 	free(config->listeners);
+	free(config->sources);
 	free(config->mappings);
 	teltonika_free_rows(config->teltonika_io, config->nteltonika_io);
 	free_strings(settings, NSETTINGS, config);
@@ -762,13 +887,44 @@ take_over(const Setting *setting, char *old, char *new, bool *warned)
 	}
 }
 
+static void
+reload_sources(Config *next)
+{
+	if (next->nsources != current->nsources)
+		log_warning("setting_needs_restart", log_str("setting", "sources"));
+	for (size_t i = 0; i < current->nsources && i < next->nsources; i++)
+	{
+		SourceConfig *old = &current->sources[i];
+		SourceConfig *new = &next->sources[i];
+		TlsContext *swap = old->tls;
+		bool		warned = false;
+
+		if ((old->tls == NULL) != (new->tls == NULL))
+		{
+			log_warning("setting_needs_restart", log_str("setting", "sources[].tls"), log_int("entry", (int64_t) i));
+			continue;
+		}
+		for (size_t j = 0; j < NSOURCE_SETTINGS; j++)
+			if (!source_settings[j].reloadable)
+				take_over(&source_settings[j], (char *) old, (char *) new, &warned);
+		if (warned)
+			continue;
+		for (size_t j = 0; j < NSOURCE_SETTINGS; j++)
+			if (source_settings[j].reloadable)
+				take_over(&source_settings[j], (char *) old, (char *) new, &warned);
+		old->tls = new->tls;
+		new->tls = swap;
+	}
+}
+
 void
 config_reload(Config *next)
 {
 	bool		warned = false;
 
 	for (size_t i = 0; i < NSETTINGS; i++)
-		if (settings[i].type != SETTING_LISTENERS && settings[i].type != SETTING_MAPPINGS &&
+		if (settings[i].type != SETTING_LISTENERS && settings[i].type != SETTING_SOURCES &&
+			settings[i].type != SETTING_MAPPINGS &&
 			settings[i].type != SETTING_ELEMENTS)
 			take_over(&settings[i], (char *) current, (char *) next, &warned);
 
@@ -799,6 +955,7 @@ config_reload(Config *next)
 		old->tls = new->tls;
 		new->tls = swap;
 	}
+	reload_sources(next);
 
 	{
 		NamedMapping *mappings = current->mappings;
@@ -825,6 +982,10 @@ config_reload(Config *next)
 		if (find_mapping(current, current->listeners[i].mapping_name) == NULL)
 			log_warning("mapping_gone", log_int("listener", (int64_t) i),
 						log_str("mapping", current->listeners[i].mapping_name));
+	for (size_t i = 0; i < current->nsources; i++)
+		if (find_mapping(current, current->sources[i].mapping_name) == NULL)
+			log_warning("mapping_gone", log_int("entry", (int64_t) i),
+						log_str("mapping", current->sources[i].mapping_name));
 	generation++;
 	config_free(next);
 }
@@ -860,6 +1021,7 @@ config_print_help(void)
 {
 	print_help(settings, NSETTINGS);
 	print_help(listener_settings, NLISTENER_SETTINGS);
+	print_help(source_settings, NSOURCE_SETTINGS);
 }
 
 void
@@ -872,4 +1034,8 @@ config_print_names(void)
 		printf("%s\t%s\t%s\n", listener_settings[i].name,
 			   listener_settings[i].def ? listener_settings[i].def : "",
 			   listener_settings[i].reloadable ? "reload" : "restart");
+	for (size_t i = 0; i < NSOURCE_SETTINGS; i++)
+		printf("%s\t%s\t%s\n", source_settings[i].name,
+			   source_settings[i].def ? source_settings[i].def : "",
+			   source_settings[i].reloadable ? "reload" : "restart");
 }

@@ -14,6 +14,7 @@
 #include "tls.h"
 
 #define CONFIG_LISTENERS_MAX 64
+#define CONFIG_SOURCES_MAX 64
 #define CONFIG_ERROR_MAX 512
 
 struct Adapter;
@@ -37,6 +38,28 @@ typedef struct ListenerConfig
 	const struct Adapter *adapter;
 	TlsContext *tls;			/* NULL: no TLS */
 } ListenerConfig;
+
+/* What fleetd fetches from, as a client. */
+typedef struct SourceConfig
+{
+	char	   *adapter_name;
+	char	   *server;			/* host:port, [v6]:port */
+	int64_t		source;			/* source_id of the reports */
+	char	   *topic;			/* pattern of topics */
+	char	   *group;			/* of a shared subscription; "": none */
+	char	   *client_id;		/* "": from the name of the host */
+	char	   *user;			/* NULL: none */
+	char	   *password;		/* NULL: none */
+	char	   *mapping_name;	/* NULL: the default */
+	int64_t		version;		/* of MQTT: 5, or 4 for 3.1.1 */
+	int64_t		window;			/* messages without PUBACK */
+	int64_t		keep_alive_seconds;
+	int64_t		session_seconds;
+	char	   *tls_ca;			/* NULL: no TLS */
+	char	   *tls_certificate;	/* NULL: none */
+	char	   *tls_key;
+	TlsContext *tls;			/* NULL: no TLS */
+} SourceConfig;
 
 typedef struct NamedMapping
 {
@@ -80,6 +103,8 @@ typedef struct Config
 	int64_t		drain_seconds;
 	ListenerConfig *listeners;
 	size_t		nlisteners;
+	SourceConfig *sources;
+	size_t		nsources;
 	NamedMapping *mappings;
 	size_t		nmappings;
 	struct TeltonikaIo *teltonika_io;	/* elements with names of one's own */

@@ -17,8 +17,8 @@ typedef struct Gate
 	int64_t		until_us;
 } Gate;
 
-/* There are no more sources than listeners. */
-static Gate gates[CONFIG_LISTENERS_MAX];
+/* There are no more sources than entries in the configuration. */
+static Gate gates[CONFIG_LISTENERS_MAX + CONFIG_SOURCES_MAX];
 
 bool
 gate_is_refusal(const SinkOutcome *outcome)
@@ -33,7 +33,7 @@ gate_shut(int32_t source_id)
 	int64_t		now = clock_us();
 	Gate	   *gate = NULL;
 
-	for (size_t i = 0; i < CONFIG_LISTENERS_MAX; i++)
+	for (size_t i = 0; i < CONFIG_LISTENERS_MAX + CONFIG_SOURCES_MAX; i++)
 		if (gates[i].source_id == source_id)
 			gate = &gates[i];
 		else if (gate == NULL && gates[i].until_us <= now)
@@ -48,7 +48,7 @@ gate_shut(int32_t source_id)
 bool
 gate_is_open(int32_t source_id)
 {
-	for (size_t i = 0; i < CONFIG_LISTENERS_MAX; i++)
+	for (size_t i = 0; i < CONFIG_LISTENERS_MAX + CONFIG_SOURCES_MAX; i++)
 		if (gates[i].source_id == source_id && source_id != 0)
 			return clock_us() >= gates[i].until_us;
 	return true;

@@ -20,6 +20,7 @@
 #include "gate.h"
 #include "listen.h"
 #include "log.h"
+#include "mqtt_broker.h"
 #include "rate.h"
 #include "sink.h"
 #include "stats.h"
@@ -68,7 +69,7 @@ on_drain(evutil_socket_t fd, short what, void *arg)
 	(void) fd;
 	(void) what;
 	(void) arg;
-	if (conn_count() == 0 && listen_busy() == 0 && sink_pending() == 0)
+	if (conn_count() == 0 && listen_busy() == 0 && broker_busy() == 0 && sink_pending() == 0)
 	{
 		log_info("drained");
 		event_base_loopbreak(base);
@@ -100,6 +101,7 @@ on_terminate(evutil_socket_t number, short what, void *arg)
 		drain_until_us = clock_us() + cf->drain_seconds * 1000000;
 		listen_drain();
 		conn_drain();
+		broker_drain();
 		sink_flush();
 		on_drain(-1, 0, NULL);
 		return;
@@ -260,7 +262,7 @@ main(int argc, char **argv)
 		log_fatal("out_of_memory");
 		return 1;
 	}
-	if (!listen_start(base))
+	if (!listen_start(base) || !broker_start(base))
 		return 1;
 	signals[0] = on_signal(SIGTERM, on_terminate);
 	signals[1] = on_signal(SIGINT, on_terminate);
@@ -269,6 +271,7 @@ main(int argc, char **argv)
 
 	event_base_dispatch(base);
 
+	broker_stop();
 	conn_stop();
 	listen_stop();
 	clock_stop();

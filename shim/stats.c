@@ -94,6 +94,9 @@ static const MetricRow counter_rows[STAT_COUNTERS] = {
 	[STAT_HTTP_429] = {"http_responses_total", "code", "429", NULL},
 	[STAT_HTTP_503] = {"http_responses_total", "code", "503", NULL},
 	[STAT_HTTP_OTHER] = {"http_responses_total", "code", "other", NULL},
+	[STAT_BROKER_CONNECTS] = {"broker_connects_total", NULL, NULL, "Subscriptions at brokers that came up"},
+	[STAT_BROKER_FAILURES] = {"broker_failures_total", NULL, NULL, "Connections to brokers lost or not made"},
+	[STAT_BROKER_MESSAGES] = {"broker_messages_total", NULL, NULL, "Messages taken from brokers"},
 	[STAT_LOG_SUPPRESSED] = {"log_lines_suppressed_total", NULL, NULL, "Log lines left out at the limit"},
 };
 
@@ -117,6 +120,9 @@ static const MetricRow gauge_rows[STAT_GAUGES] = {
 	[GAUGE_DATAGRAMS] = {"datagrams_waiting", NULL, NULL, "Datagrams whose records are not committed yet"},
 	[GAUGE_HTTP_REQUESTS] = {"http_requests", NULL, NULL, "HTTP requests being served"},
 	[GAUGE_HTTP_BODY_BYTES] = {"http_body_bytes", NULL, NULL, "Bytes of HTTP bodies that are not whole yet"},
+	[GAUGE_BROKERS] = {"brokers", NULL, NULL, "Brokers that are configured"},
+	[GAUGE_BROKERS_UP] = {"brokers_up", NULL, NULL, "Brokers that fleetd is subscribed at"},
+	[GAUGE_BROKER_UNACKED] = {"broker_unacked", NULL, NULL, "Messages of brokers that are not committed yet"},
 	[GAUGE_START_TIME] = {"start_time_seconds", NULL, NULL, "When the daemon started, Unix time"},
 };
 

@@ -98,6 +98,10 @@ typedef enum StatCounter
 	STAT_HTTP_429,
 	STAT_HTTP_503,
 	STAT_HTTP_OTHER,
+	/* brokers */
+	STAT_BROKER_CONNECTS,		/* subscriptions that came up */
+	STAT_BROKER_FAILURES,		/* connections lost, or not made */
+	STAT_BROKER_MESSAGES,
 	STAT_LOG_SUPPRESSED,
 	STAT_COUNTERS
 } StatCounter;
@@ -124,6 +128,9 @@ typedef enum StatGauge
 	GAUGE_DATAGRAMS,			/* not answered yet */
 	GAUGE_HTTP_REQUESTS,		/* being served */
 	GAUGE_HTTP_BODY_BYTES,		/* bodies not yet whole */
+	GAUGE_BROKERS,				/* configured */
+	GAUGE_BROKERS_UP,			/* subscribed */
+	GAUGE_BROKER_UNACKED,		/* messages without PUBACK */
 	GAUGE_START_TIME,			/* Unix seconds */
 	STAT_GAUGES
 } StatGauge;

@@ -6,6 +6,7 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,5 +74,52 @@ tls_session(TlsContext *context)
 
 	if (ssl != NULL)
 		SSL_set_accept_state(ssl);
+	return ssl;
+}
+
+TlsContext *
+tls_client_context_new(const char *ca, const char *certificate, const char *key, char *err, size_t errlen)
+{
+	SSL_CTX    *ctx = SSL_CTX_new(TLS_client_method());
+	TlsContext *context;
+
+	if (ctx == NULL)
+		return fail(NULL, "ca", ca, err, errlen);
+	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+	ERR_clear_error();
+	if ((strcmp(ca, "system") == 0 ? SSL_CTX_set_default_verify_paths(ctx) :
+		 SSL_CTX_load_verify_locations(ctx, ca, NULL)) != 1)
+		return fail(ctx, "ca", ca, err, errlen);
+	if (certificate != NULL && SSL_CTX_use_certificate_chain_file(ctx, certificate) != 1)
+		return fail(ctx, "certificate", certificate, err, errlen);
+	if (key != NULL && (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1 ||
+						SSL_CTX_check_private_key(ctx) != 1))
+		return fail(ctx, "key", key, err, errlen);
+
+	context = malloc(sizeof(*context));
+	if (context == NULL)
+		return fail(ctx, "ca", ca, err, errlen);
+	context->ctx = ctx;
+	return context;
+}
+
+struct ssl_st *
+tls_client_session(TlsContext *context, const char *host)
+{
+	SSL		   *ssl = SSL_new(context->ctx);
+
+	if (ssl == NULL)
+		return NULL;
+	/* A certificate names an address in another way than a host. */
+	if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) != 1 &&
+		(SSL_set1_host(ssl, host) != 1 || SSL_set_tlsext_host_name(ssl, host) != 1))
+	{
+		SSL_free(ssl);
+		return NULL;
+	}
+	SSL_set_connect_state(ssl);
 	return ssl;
 }

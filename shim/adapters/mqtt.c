@@ -12,8 +12,8 @@
 #include <sys/random.h>
 
 #include "adapter.h"
-#include "json_decode.h"
 #include "mqtt_packet.h"
+#include "mqtt_report.h"
 #include "topic.h"
 
 #define KEY_SIZE 16				/* bytes of a client's identity */
@@ -326,27 +326,8 @@ mqtt_publish(Session *session, uint8_t flags, const char *body, size_t len, Deco
 		mqtt->unacked++;
 		out->tag = TAG_ANSWER | publish.id;
 	}
-	if (!topic_match(session->topic, publish.topic.data, publish.topic.len, &vehicle))
-	{
-		record_reset(record);
-		record_set_defect(record, "not_permitted", RECORD_STR("topic"));
-	}
-	else
-	{
-		json_decode(session->mapping, publish.payload.data, publish.payload.len, record);
-		/* A vehicle speaks for itself, whatever its documents say. */
-		if (record->device.len > 0 && (record->device.len != vehicle.len ||
-									   memcmp(record->device.data, vehicle.data, vehicle.len) != 0))
-			record_set_defect(record, "not_permitted", RECORD_STR("device"));
-		record->device = vehicle;
-	}
-	/* An empty payload says nothing; then the whole packet may. */
-	if (record->defect.len > 0 || !record->has_event_time)
-		record->raw = publish.payload.len > 0 ? publish.payload : (Str) {body, (uint32_t) len};
-	else
-		record->raw = (Str) {NULL, 0};
-	if (record->received_at_us == 0 || record->received_at_us > session->now_us)
-		record->received_at_us = session->now_us;
+	vehicle = mqtt_report(session->topic, session->mapping, &publish, (Str) {body, (uint32_t) len},
+						  session->now_us, record);
 	out->emit(out->emit_arg, record);
 	if (mqtt->has_will && record->defect.len == 0 && record->has_event_time)
 		report_connected(session, vehicle, out);

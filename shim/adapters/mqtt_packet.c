@@ -13,6 +13,7 @@ enum
 {
 	SESSION_EXPIRY = 0x11,
 	ASSIGNED_CLIENT_ID = 0x12,
+	SERVER_KEEP_ALIVE = 0x13,
 	AUTH_METHOD = 0x15,
 	AUTH_DATA = 0x16,
 	PROBLEM_INFO = 0x17,
@@ -32,7 +33,9 @@ enum
 	IN_PUBLISH = 4,
 	IN_SUBSCRIBE = 8,
 	IN_UNSUBSCRIBE = 16,
-	IN_DISCONNECT = 32
+	IN_DISCONNECT = 32,
+	IN_CONNACK = 64,
+	IN_SUBACK = 128
 };
 
 typedef enum PropertyType
@@ -47,7 +50,7 @@ typedef enum PropertyType
 	PROPERTY_PAIR
 } PropertyType;
 
-/* Those that a client may send to a server; others are unknown here. */
+/* All but those of AUTH, and of the answers to what is published. */
 static const struct
 {
 	uint8_t		type;
@@ -59,18 +62,28 @@ static const struct
 	[0x08] = {PROPERTY_TEXT, IN_WILL | IN_PUBLISH},
 	[0x09] = {PROPERTY_BINARY, IN_WILL | IN_PUBLISH},
 	[0x0B] = {PROPERTY_VARIABLE, IN_SUBSCRIBE},
-	[SESSION_EXPIRY] = {PROPERTY_LONG, IN_CONNECT | IN_DISCONNECT},
-	[AUTH_METHOD] = {PROPERTY_TEXT, IN_CONNECT},
-	[AUTH_DATA] = {PROPERTY_BINARY, IN_CONNECT},
+	[SESSION_EXPIRY] = {PROPERTY_LONG, IN_CONNECT | IN_DISCONNECT | IN_CONNACK},
+	[ASSIGNED_CLIENT_ID] = {PROPERTY_TEXT, IN_CONNACK},
+	[SERVER_KEEP_ALIVE] = {PROPERTY_SHORT, IN_CONNACK},
+	[AUTH_METHOD] = {PROPERTY_TEXT, IN_CONNECT | IN_CONNACK},
+	[AUTH_DATA] = {PROPERTY_BINARY, IN_CONNECT | IN_CONNACK},
 	[PROBLEM_INFO] = {PROPERTY_FLAG, IN_CONNECT},
 	[0x18] = {PROPERTY_LONG, IN_WILL},
 	[0x19] = {PROPERTY_FLAG, IN_CONNECT},
-	[REASON_STRING] = {PROPERTY_TEXT, IN_DISCONNECT},
-	[RECEIVE_MAX] = {PROPERTY_SHORT, IN_CONNECT},
-	[0x22] = {PROPERTY_SHORT, IN_CONNECT},
+	[0x1A] = {PROPERTY_TEXT, IN_CONNACK},
+	[0x1C] = {PROPERTY_TEXT, IN_CONNACK},
+	[REASON_STRING] = {PROPERTY_TEXT, IN_DISCONNECT | IN_CONNACK | IN_SUBACK},
+	[RECEIVE_MAX] = {PROPERTY_SHORT, IN_CONNECT | IN_CONNACK},
+	[0x22] = {PROPERTY_SHORT, IN_CONNECT | IN_CONNACK},
 	[TOPIC_ALIAS] = {PROPERTY_SHORT, IN_PUBLISH},
-	[USER_PROPERTY] = {PROPERTY_PAIR, IN_CONNECT | IN_WILL | IN_PUBLISH | IN_SUBSCRIBE | IN_UNSUBSCRIBE | IN_DISCONNECT},
-	[MAX_PACKET] = {PROPERTY_LONG, IN_CONNECT},
+	[MAX_QOS] = {PROPERTY_FLAG, IN_CONNACK},
+	[0x25] = {PROPERTY_FLAG, IN_CONNACK},
+	[USER_PROPERTY] = {PROPERTY_PAIR, IN_CONNECT | IN_WILL | IN_PUBLISH | IN_SUBSCRIBE | IN_UNSUBSCRIBE |
+	IN_DISCONNECT | IN_CONNACK | IN_SUBACK},
+	[MAX_PACKET] = {PROPERTY_LONG, IN_CONNECT | IN_CONNACK},
+	[0x28] = {PROPERTY_FLAG, IN_CONNACK},
+	[0x29] = {PROPERTY_FLAG, IN_CONNACK},
+	[0x2A] = {PROPERTY_FLAG, IN_CONNACK},
 };
 
 /* --- reading --- */
@@ -223,6 +236,11 @@ parse_properties(Reader *packet, unsigned place, MqttProperties *out, const char
 			out->session_expiry = value;
 		else if (id == RECEIVE_MAX)
 			out->receive_max = (uint16_t) value;
+		else if (id == SERVER_KEEP_ALIVE)
+		{
+			out->has_keep_alive = true;
+			out->keep_alive = (uint16_t) value;
+		}
 		else if (id == MAX_PACKET)
 			out->max_packet = value;
 		else if (id == PROBLEM_INFO)
@@ -439,6 +457,52 @@ mqtt_parse_disconnect(uint8_t version, const char *body, size_t len, uint8_t *co
 	return MQTT_OK;
 }
 
+int
+mqtt_parse_connack(uint8_t version, const char *body, size_t len, uint8_t *code, bool *present,
+				   MqttProperties *p, const char **reason)
+{
+	Reader		r = {body, body + len, false};
+	uint32_t	flags = take_number(&r, 1);
+
+	memset(p, 0, sizeof(*p));
+	*code = (uint8_t) take_number(&r, 1);
+	*present = (flags & 1) != 0;
+	if (r.bad || (flags & 0xFE) != 0)
+		return fail(reason, MQTT_MALFORMED, "bad CONNACK");
+	/* A server that knows no MQTT 5 refuses in the form of before. */
+	if (version == 5 && !(*code != MQTT_OK && r.at == r.end))
+	{
+		int			bad = parse_properties(&r, IN_CONNACK, p, reason);
+
+		if (bad != MQTT_OK)
+			return bad;
+	}
+	if (r.at != r.end)
+		return fail(reason, MQTT_MALFORMED, "bad CONNACK");
+	return MQTT_OK;
+}
+
+int
+mqtt_parse_suback(uint8_t version, const char *body, size_t len, uint16_t *id, uint8_t *code,
+				  const char **reason)
+{
+	Reader		r = {body, body + len, false};
+
+	*id = (uint16_t) take_number(&r, 2);
+	if (version == 5 && !r.bad)
+	{
+		MqttProperties p;
+		int			bad = parse_properties(&r, IN_SUBACK, &p, reason);
+
+		if (bad != MQTT_OK)
+			return bad;
+	}
+	*code = (uint8_t) take_number(&r, 1);
+	if (r.bad || r.at != r.end)
+		return fail(reason, MQTT_MALFORMED, "bad SUBACK");
+	return MQTT_OK;
+}
+
 /* --- writing --- */
 
 static bool
@@ -574,4 +638,63 @@ mqtt_add_disconnect(Buf *out, uint8_t code)
 	unsigned char packet[3] = {MQTT_DISCONNECT << 4, 1, code};
 
 	return buf_add(out, packet, sizeof(packet));
+}
+
+static size_t
+put_number(unsigned char *at, size_t bytes, uint32_t value)
+{
+	for (size_t i = 0; i < bytes; i++)
+		at[i] = (unsigned char) (value >> 8 * (bytes - 1 - i));
+	return bytes;
+}
+
+static bool
+add_text(Buf *out, Str text)
+{
+	unsigned char length[2];
+
+	put_number(length, 2, text.len);
+	return text.len <= UINT16_MAX && buf_add(out, length, 2) && (text.len == 0 || buf_add(out, text.data, text.len));
+}
+
+bool
+mqtt_add_connect(Buf *out, const MqttConnect *connect)
+{
+	unsigned char begin[24];
+	size_t		n = 0;
+
+	n += put_number(begin, 2, 4);
+	memcpy(begin + n, "MQTT", 4);
+	n += 4;
+	begin[n++] = connect->version;
+	begin[n++] = (unsigned char) ((connect->clean ? 2 : 0) | (connect->has_password ? 0x40 : 0) |
+								  (connect->has_user ? 0x80 : 0));
+	n += put_number(begin + n, 2, connect->keep_alive);
+	if (connect->version == 5)
+	{
+		begin[n++] = 8;			/* bytes of properties */
+		begin[n++] = SESSION_EXPIRY;
+		n += put_number(begin + n, 4, connect->properties.session_expiry);
+		begin[n++] = RECEIVE_MAX;
+		n += put_number(begin + n, 2, connect->properties.receive_max);
+	}
+	return buf_add(out, "\x10", 1) &&
+		add_variable(out, n + 2 + connect->client_id.len +
+					 (connect->has_user ? 2 + connect->user.len : 0) +
+					 (connect->has_password ? 2 + connect->password.len : 0)) &&
+		buf_add(out, begin, n) && add_text(out, connect->client_id) &&
+		(!connect->has_user || add_text(out, connect->user)) &&
+		(!connect->has_password || add_text(out, connect->password));
+}
+
+bool
+mqtt_add_subscribe(Buf *out, uint8_t version, uint16_t id, Str filter)
+{
+	unsigned char begin[3] = {(unsigned char) (id >> 8), (unsigned char) id, 0};
+	size_t		nbegin = version == 5 ? 3 : 2;
+	/* QoS 1; in MQTT 5 without what is retained, which was sent before */
+	unsigned char options = version == 5 ? 0x21 : 1;
+
+	return buf_add(out, "\x82", 1) && add_variable(out, nbegin + 2 + filter.len + 1) &&
+		buf_add(out, begin, nbegin) && add_text(out, filter) && buf_add(out, &options, 1);
 }

@@ -66,6 +66,8 @@ typedef struct MqttProperties
 	uint32_t	max_packet;
 	uint16_t	receive_max;
 	bool		problem_info;
+	bool		has_keep_alive;	/* the server's, below, holds */
+	uint16_t	keep_alive;
 } MqttProperties;
 
 typedef struct MqttConnect
@@ -130,5 +132,20 @@ extern bool mqtt_add_puback(Buf *out, uint8_t version, uint16_t id, uint8_t code
 extern bool mqtt_add_suback(Buf *out, uint8_t version, bool subscribe, uint16_t id, size_t filters)
 			__attribute__((warn_unused_result));
 extern bool mqtt_add_disconnect(Buf *out, uint8_t code) __attribute__((warn_unused_result));
+
+/* --- of a client: what a broker sends, and what it is sent --- */
+
+/* *present: it had a session for this client. */
+extern int	mqtt_parse_connack(uint8_t version, const char *body, size_t len, uint8_t *code, bool *present,
+							   MqttProperties *properties, const char **reason);
+/* Of one filter. */
+extern int	mqtt_parse_suback(uint8_t version, const char *body, size_t len, uint16_t *id, uint8_t *code,
+							  const char **reason);
+
+/* Without a will; in MQTT 5 with session_expiry and receive_max. */
+extern bool mqtt_add_connect(Buf *out, const MqttConnect *connect) __attribute__((warn_unused_result));
+/* For one filter, with QoS 1. */
+extern bool mqtt_add_subscribe(Buf *out, uint8_t version, uint16_t id, Str filter)
+			__attribute__((warn_unused_result));
 
 #endif							/* SHIM_MQTT_PACKET_H */
