@@ -82,5 +82,19 @@ $blocker->quit;
 $t->wait_for_query("SELECT count(*) FROM fleet.telemetry WHERE vehicle = 'stuck'", '1');
 is($t->post(document('stuck', $now))->{json}{repeated}, 1, 'sent again it is a repeat');
 
+
+# 7. A batch that does not come back: its connection is replaced, the batch is
+# sent again, and what the first one commits after all is stored once
 is($t->stop_fleetd, 0, 'fleetd ends well after all that');
+$t->start_fleetd(commit_seconds => 1, limits => {});
+my $client = $t->connect_json;
+$blocker = $t->node->background_psql('fleet');
+$blocker->query_safe('BEGIN; LOCK TABLE fleet.vehicle_state IN ACCESS EXCLUSIVE MODE');
+$client->send_documents(document('lost', $now), document('lost', $now + 1));
+wait_for('the batch to be sent again', sub { $t->metrics->{fleetd_batches_retried_total} > 0 });
+is($client->acked, 0, 'a batch that does not come back is not acknowledged');
+$blocker->query_safe('COMMIT');
+$blocker->quit;
+ok($client->wait_ack(2), '... until it has been sent again and committed');
+is($t->query("SELECT count(*) FROM fleet.telemetry WHERE vehicle = 'lost'"), '2', '... and nothing is stored twice');
 done_testing;
