@@ -191,6 +191,7 @@ extern const Adapter adapter_gt06;	/* adapters/gt06.c */
 extern const Adapter adapter_ruptela;	/* adapters/ruptela.c */
 extern const Adapter adapter_wialon;	/* adapters/wialon.c */
 extern const Adapter adapter_gl200;	/* adapters/gl200.c */
+extern const Adapter adapter_osmand;	/* adapters/osmand.c */
 extern const Adapter adapter_mqtt;	/* adapters/mqtt.c */
 extern const Adapter adapter_h02;	/* adapters/h02.c */
 extern const Adapter adapter_gps103; /* adapters/gps103.c */

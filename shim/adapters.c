@@ -14,6 +14,7 @@ const Adapter *const adapters[] = {
 	&adapter_ruptela,
 	&adapter_wialon,
 	&adapter_gl200,
+	&adapter_osmand,
 	&adapter_mqtt,
 	&adapter_h02,
 	&adapter_gps103,

@@ -129,7 +129,7 @@ http_answer_away(HttpConn *conn)
 void
 http_answer_full(HttpConn *conn)
 {
-	answer_retry(conn, 429, RETRY_FULL_SECONDS, "too much is waiting to be committed");
+	answer_retry(conn, conn->service->kind->busy_status, RETRY_FULL_SECONDS, "too much is waiting to be committed");
 }
 
 void
@@ -137,7 +137,7 @@ http_answer_slow(HttpConn *conn, int64_t wait_us)
 {
 	int64_t		seconds = (wait_us + 999999) / 1000000;
 
-	answer_retry(conn, 429, (int) (seconds < RETRY_SLOW_SECONDS_MAX ? seconds : RETRY_SLOW_SECONDS_MAX),
+	answer_retry(conn, conn->service->kind->busy_status, (int) (seconds < RETRY_SLOW_SECONDS_MAX ? seconds : RETRY_SLOW_SECONDS_MAX),
 				 "more reports than the limit allows");
 }
 

@@ -204,13 +204,24 @@ read_head(HttpConn *conn)
 	path_len = conn->head.path_len;
 	path = strndup(conn->head.path, path_len);
 	conn->head.path = NULL;
+	buf_release(&conn->query);
+	if (path != NULL && conn->service->kind->begin != NULL &&
+		!buf_add(&conn->query, conn->head.query, conn->head.query_len))
+	{
+		free(path);
+		path = NULL;
+	}
+	conn->head.query = NULL;
 	evbuffer_drain(in, len);
 	if (path == NULL)
 	{
 		http_conn_abandon(conn);
 		return;
 	}
-	route(conn, path, path_len);
+	if (conn->service->kind->begin != NULL)
+		conn->service->kind->begin(conn);
+	else
+		route(conn, path, path_len);
 	free(path);
 }
 

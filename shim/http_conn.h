@@ -2,7 +2,8 @@
  * http_conn.h
  *	  A connection of the HTTP service, as its files share it: adapters/http.c
  *	  listens, http_conn.c has the connection's life, http_telemetry.c the
- *	  request that brings documents, http_answer.c the answers.
+ *	  request that brings documents, http_osmand.c that of a phone,
+ *	  http_answer.c the answers.
  */
 #ifndef SHIM_HTTP_CONN_H
 #define SHIM_HTTP_CONN_H
@@ -67,6 +68,8 @@ typedef struct HttpConn
 	int32_t		source_id;
 	Buf			body;
 	Chunks		chunks;
+	Buf			query;			/* of the target, where the service reads it */
+	bool		json;			/* osmand: the JSON form */
 	uint64_t	body_left;
 	size_t		body_seen;		/* bytes when the timer last looked */
 	size_t		swallowed;
@@ -81,8 +84,22 @@ typedef struct HttpConn
 	size_t		errors_size;
 } HttpConn;
 
+/* What differs between services that speak HTTP. */
+typedef struct HttpKind
+{
+	const char *name;
+	/* A head was read, whatever its path; NULL: as http_conn.c routes paths. */
+	void		(*begin) (HttpConn *conn);
+	/* All of the body is there, unpacked. */
+	void		(*take) (HttpConn *conn, const char *text, size_t len);
+	/* All documents are decided: answers. */
+	void		(*outcome) (HttpConn *conn);
+	int			busy_status;	/* too much, too fast: come back later */
+} HttpKind;
+
 struct HttpService
 {
+	const HttpKind *kind;
 	struct event_base *base;
 	const ListenerConfig *config;
 	int			fd;				/* -1: draining */
@@ -113,8 +130,26 @@ extern void http_conn_abandon(HttpConn *conn);
 extern void http_telemetry_begin(HttpConn *conn);
 /* HTTP_READ_BODY: moves what has come from the input to the body. */
 extern void http_telemetry_read(HttpConn *conn);
+/* Reads the body, for HttpKind.take(). */
+extern void http_body_begin(HttpConn *conn);
+/* Of the documents of a connection: counts them, ends in HttpKind.outcome(). */
+extern const SinkOwnerOps http_owner_ops;
+extern void http_telemetry_take(HttpConn *conn, const char *text, size_t len);
+extern void http_telemetry_outcome(HttpConn *conn);
 /* The request is over, whatever came of it. */
 extern void http_telemetry_end(HttpConn *conn);
+
+/* --- http_osmand.c: reports of phones --- */
+extern void http_osmand_begin(HttpConn *conn);
+extern void http_osmand_take(HttpConn *conn, const char *text, size_t len);
+extern void http_osmand_outcome(HttpConn *conn);
+
+/* --- adapters/http.c, for adapters that speak it too --- */
+extern void *http_service_start(struct event_base *base, int fd, const ListenerConfig *config,
+								const HttpKind *kind);
+extern void http_service_drain(void *service);
+extern size_t http_service_busy(void *service);
+extern void http_service_stop(void *service);
 
 /* --- http_answer.c --- */
 

@@ -178,6 +178,8 @@ parse_request_line(Slice line, HttpHead *head, bool *http11, const char **why)
 
 		head->path = path.data;
 		head->path_len = path.len;
+		head->query = query.data;
+		head->query_len = query.len;
 		while (query.len > 0)
 		{
 			Slice		pair = cut(&query, '&');

@@ -39,6 +39,8 @@ typedef struct HttpHead
 	HttpMethod	method;
 	const char *path;			/* without the query; points into the text */
 	size_t		path_len;
+	const char *query;			/* behind the "?"; points into the text */
+	size_t		query_len;
 	char		mapping[HTTP_NAME_MAX + 1]; /* of the query; "": none */
 	char		token[HTTP_TOKEN_MAX + 1];	/* bearer; "": none */
 	bool		keep_alive;		/* the peer will use the connection again */

@@ -35,6 +35,7 @@ void
 http_telemetry_end(HttpConn *conn)
 {
 	release_body(conn);
+	buf_release(&conn->query);
 	if (conn->auth != NULL)
 		auth_cancel(conn->auth);
 	if (conn->owner != NULL)
@@ -64,8 +65,8 @@ compare_errors(const void *a, const void *b)
 }
 
 /* {"accepted":2,"repeated":0,"rejected":1,"errors":[{"index":1,...}]} */
-static void
-answer_outcome(HttpConn *conn)
+void
+http_telemetry_outcome(HttpConn *conn)
 {
 	Buf			text = {0};
 	bool		ok;
@@ -135,10 +136,10 @@ on_settled(void *arg)
 	/* While documents are still being submitted, there is more to come. */
 	if (conn->state == HTTP_WAIT_COMMIT &&
 		conn->counts[0] + conn->counts[1] + conn->counts[2] == conn->submitted)
-		answer_outcome(conn);
+		conn->service->kind->outcome(conn);
 }
 
-static const SinkOwnerOps owner_ops = {.decided = on_decided,.settled = on_settled};
+const SinkOwnerOps http_owner_ops = {.decided = on_decided,.settled = on_settled};
 
 /* --- documents --- */
 
@@ -217,8 +218,8 @@ submit_documents(HttpConn *conn, const Mapping *mapping, const char *text, size_
 	http_conn_set_state(conn, HTTP_WAIT_COMMIT);
 }
 
-static void
-take_documents(HttpConn *conn, const char *text, size_t len)
+void
+http_telemetry_take(HttpConn *conn, const char *text, size_t len)
 {
 	const char *name = conn->head.mapping[0] != '\0' ? conn->head.mapping :
 		conn->service->config->mapping_name;
@@ -235,7 +236,7 @@ take_documents(HttpConn *conn, const char *text, size_t len)
 		return;
 	if (n == 0)
 	{
-		answer_outcome(conn);
+		conn->service->kind->outcome(conn);
 		return;
 	}
 	if (len + (size_t) n * ROW_OVERHEAD > sink_room())
@@ -243,7 +244,7 @@ take_documents(HttpConn *conn, const char *text, size_t len)
 		http_answer_full(conn);
 		return;
 	}
-	conn->owner = sink_owner_new(&owner_ops, conn);
+	conn->owner = sink_owner_new(&http_owner_ops, conn);
 	if (conn->owner == NULL)
 	{
 		http_answer_full(conn);
@@ -269,7 +270,7 @@ body_complete(HttpConn *conn)
 		conn->body = (Buf) {0};
 		body_memory -= buf_len(&plain);
 		stats_gauge_add(GAUGE_HTTP_BODY_BYTES, -(double) buf_len(&plain));
-		take_documents(conn, buf_data(&plain), buf_len(&plain));
+		conn->service->kind->take(conn, buf_data(&plain), buf_len(&plain));
 	}
 	else
 	{
@@ -280,7 +281,7 @@ body_complete(HttpConn *conn)
 		switch (result)
 		{
 			case GZIP_OK:
-				take_documents(conn, buf_data(&plain), buf_len(&plain));
+				conn->service->kind->take(conn, buf_data(&plain), buf_len(&plain));
 				break;
 			case GZIP_CORRUPT:
 				http_answer_error(conn, 400, "", "the body is not gzip");
@@ -353,8 +354,8 @@ http_telemetry_read(HttpConn *conn)
 	body_complete(conn);
 }
 
-static void
-begin_body(HttpConn *conn)
+void
+http_body_begin(HttpConn *conn)
 {
 	conn->chunks = (Chunks) {0};
 	conn->body_left = conn->head.length;
@@ -377,7 +378,7 @@ authenticated(HttpConn *conn, AuthStatus status, int32_t source_id)
 			if (wait > 0)
 				http_answer_slow(conn, wait);
 			else
-				begin_body(conn);
+				http_body_begin(conn);
 			break;
 		case AUTH_DENIED:
 			http_answer_denied(conn, "token unknown");

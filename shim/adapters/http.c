@@ -54,7 +54,7 @@ accept_conn(HttpService *service, int fd, const struct sockaddr *peer, socklen_t
 	if (!config_allows(service->config, address))
 	{
 		stats_inc(STAT_REFUSED_NETWORK);
-		log_warning("connection_refused", log_str("peer", text), log_str("adapter", "http"),
+		log_warning("connection_refused", log_str("peer", text), log_str("adapter", service->kind->name),
 					log_str("reason", stats_label(STAT_REFUSED_NETWORK)));
 		close(fd);
 	}
@@ -115,8 +115,8 @@ on_accept(evutil_socket_t fd, short what, void *arg)
 
 /* --- the service --- */
 
-static void
-http_stop(void *arg)
+void
+http_service_stop(void *arg)
 {
 	HttpService *service = arg;
 
@@ -131,13 +131,14 @@ http_stop(void *arg)
 	free(service);
 }
 
-static void *
-http_start(struct event_base *base, int fd, const ListenerConfig *config)
+void *
+http_service_start(struct event_base *base, int fd, const ListenerConfig *config, const HttpKind *kind)
 {
 	HttpService *service = calloc(1, sizeof(*service));
 
 	if (service == NULL)
 		return NULL;
+	service->kind = kind;
 	service->base = base;
 	service->config = config;
 	service->fd = fd;
@@ -148,14 +149,14 @@ http_start(struct event_base *base, int fd, const ListenerConfig *config)
 	{
 		/* The socket stays the caller's. */
 		service->fd = -1;
-		http_stop(service);
+		http_service_stop(service);
 		return NULL;
 	}
 	return service;
 }
 
-static void
-http_drain(void *arg)
+void
+http_service_drain(void *arg)
 {
 	HttpService *service = arg;
 	HttpConn   *next;
@@ -175,8 +176,8 @@ http_drain(void *arg)
 	}
 }
 
-static size_t
-http_busy(void *arg)
+size_t
+http_service_busy(void *arg)
 {
 	HttpService *service = arg;
 	size_t		n = 0;
@@ -187,11 +188,24 @@ http_busy(void *arg)
 	return n;
 }
 
+static const HttpKind kind = {
+	.name = "http",
+	.take = http_telemetry_take,
+	.outcome = http_telemetry_outcome,
+	.busy_status = 429
+};
+
+static void *
+http_start(struct event_base *base, int fd, const ListenerConfig *config)
+{
+	return http_service_start(base, fd, config, &kind);
+}
+
 static const Service http_service = {
 	.start = http_start,
-	.drain = http_drain,
-	.busy = http_busy,
-	.stop = http_stop
+	.drain = http_service_drain,
+	.busy = http_service_busy,
+	.stop = http_service_stop
 };
 
 const Adapter adapter_http = {
