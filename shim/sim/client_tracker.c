@@ -1,6 +1,7 @@
 /*
  * client_tracker.c
- *	  Trackers: a login, then packets of records, each confirmed by a number.
+ *	  Trackers: a login, then packets of records, each confirmed by a number; or by
+ *	  nothing, then a packet is done with when it has been written.
  */
 #include "client.h"
 
@@ -14,6 +15,18 @@ tracker_opened(Lane *lane)
 	lane_set_state(lane, dialect->login ? LANE_GREETING : LANE_READY);
 }
 
+/* Nobody will ever tell a silent device what became of its packet, nor the ledger. */
+static void
+forget_written(Lane *lane)
+{
+	const Dialect *dialect = lane->client->dialect;
+
+	if (lane->in_request == 0 || lane->control.len > 0 || !dialect->silent || !dialect->silent(lane->device))
+		return;
+	for (; lane->in_request > 0; lane->in_request--)
+		(void) outbox_take(&lane->outbox);
+}
+
 static void
 tracker_produce(Lane *lane)
 {
@@ -21,13 +34,15 @@ tracker_produce(Lane *lane)
 	const Dialect *dialect = c->dialect;
 	Outbox	   *o = &lane->outbox;
 	DialectRecord records[DIALECT_RECORDS_MAX];
-	const char *data = o->bytes.data + o->head_offset;
+	const char *data;
 	int			limit = c->options.records < dialect->records_max ? c->options.records : dialect->records_max;
 	size_t		begin = lane->control.len;
 	int			count = 0;
 
+	forget_written(lane);
 	if (lane->in_request || outbox_entries(o) == 0)
 		return;
+	data = o->bytes.data + o->head_offset;
 	while (count < limit && (size_t) count < outbox_entries(o))
 	{
 		/* The outbox ends each with a newline. */
@@ -38,8 +53,7 @@ tracker_produce(Lane *lane)
 	}
 	dialect->packet(&lane->control, lane->device, records, count);
 	lane->in_request = (size_t) count;
-	lane->spoiled = dialect->spoil && rng_chance(&c->rng, c->options.spoil_percent / 100);
-	if (lane->spoiled)
+	lane->spoiled = dialect->spoil && rng_chance(&c->rng, c->options.spoil_percent / 100) &&
 		dialect->spoil(&lane->control, begin);
 }
 

@@ -7,7 +7,9 @@
 static const Dialect *const dialects[] = {
 	&dialect_teltonika,
 	&dialect_gt06,
-	&dialect_ruptela
+	&dialect_ruptela,
+	&dialect_wialon,
+	&dialect_h02
 };
 
 const Dialect *

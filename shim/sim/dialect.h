@@ -31,8 +31,10 @@ typedef struct Dialect
 	/* What a new connection says first; NULL: nothing. */
 	void		(*login) (Buffer *out, const char *device);
 	void		(*packet) (Buffer *out, const char *device, const DialectRecord *records, int count);
-	/* Damages the packet from that offset on, so that it must be refused; NULL: no refusals. */
-	void		(*spoil) (Buffer *out, size_t offset);
+	/* Damages the packet from that offset on, so that it must be refused; false: it would not be.  NULL: no refusals. */
+	bool		(*spoil) (Buffer *out, size_t offset);
+	/* Is that device told nothing of what it sends?  NULL: all are. */
+	bool		(*silent) (const char *device);
 	/*
 	 * An answer at the begin of in: its length, 0 when there is more to come, -1
 	 * when it is none.  taken is the number of records that it confirms; of a
@@ -44,6 +46,8 @@ typedef struct Dialect
 extern const Dialect dialect_teltonika;
 extern const Dialect dialect_gt06;
 extern const Dialect dialect_ruptela;
+extern const Dialect dialect_wialon;
+extern const Dialect dialect_h02;
 
 /* NULL: none of that name. */
 extern const Dialect *dialect_find(const char *name);

@@ -183,10 +183,11 @@ ruptela_packet(Buffer *out, const char *device, const DialectRecord *records, in
 }
 
 /* A bit of the first record falls over on the way. */
-static void
+static bool
 ruptela_spoil(Buffer *out, size_t offset)
 {
 	out->data[offset + HEADER + 9] ^= 4;
+	return true;
 }
 
 static int

@@ -202,10 +202,11 @@ teltonika_packet(Buffer *out, const char *device, const DialectRecord *records, 
 }
 
 /* A bit of the first record falls over on the way. */
-static void
+static bool
 teltonika_spoil(Buffer *out, size_t offset)
 {
 	out->data[offset + HEADER + 9] ^= 4;
+	return true;
 }
 
 static int
