@@ -125,6 +125,18 @@ column_by_name(const char *name, int len)
 	return -1;
 }
 
+/* A field that is no column must be a name that a signal can have. */
+static void
+check_signal_name(const char *name)
+{
+	if (!signal_name_valid(name, strlen(name)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("contract names a field that cannot be"),
+				 errdetail("\"%s\" is neither a column of fleet.ingest nor a name that a signal can have.", name),
+				 errhint("A signal's name has 1 to 63 letters, digits and underscores and does not begin with a digit.")));
+}
+
 void
 contract_set_required(Contract *contract, ArrayType *names)
 {
@@ -153,7 +165,10 @@ contract_set_required(Contract *contract, ArrayType *names)
 		else if (column >= 0)
 			contract->column_required[column] = true;
 		else
+		{
+			check_signal_name(name);
 			contract->required[contract->nrequired++] = signal_key(name, strlen(name));
+		}
 	}
 }
 
@@ -227,6 +242,8 @@ contract_set_ranges(Contract *contract, Jsonb *ranges)
 		if (range.min > range.max)
 			bad_ranges(name, len);
 		column = column_by_name(name, len);
+		if (column < 0)
+			check_signal_name(name);
 		key = signal_key(name, len);
 		if (column >= 0)
 			contract->column_range[column] = range;

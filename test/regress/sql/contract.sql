@@ -73,6 +73,8 @@ INSERT INTO fleet.contract (tenant_id, ranges) VALUES (1, '{"speed_kmh": [5, 1]}
 INSERT INTO fleet.contract (tenant_id, ranges) VALUES (1, '{"speed_kmh": ["a", 1]}');
 INSERT INTO fleet.contract (tenant_id, ranges) VALUES (1, '[]');
 INSERT INTO fleet.contract (tenant_id, required) VALUES (1, '{NULL}');
+INSERT INTO fleet.contract (tenant_id, required) VALUES (1, '{fuel percent}');
+INSERT INTO fleet.contract (tenant_id, ranges) VALUES (1, '{"speed km/h": [0, 420]}');
 INSERT INTO fleet.contract (tenant_id, horizon) VALUES (1, '-1 day');
 
 -- 5. Unknown devices: quarantined, or registered on first sight where the tenant says so
