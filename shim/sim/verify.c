@@ -314,6 +314,35 @@ take_event(void *context, const PGresult *r, int row)
 	json_object_put(signals);
 }
 
+/*
+ * A row that the server refused stands there without its time, with its columns
+ * as JSON.
+ */
+static void
+take_salvaged(Tally *quarantine, const char *raw)
+{
+	struct json_object *row = json_tokener_parse(raw);
+	struct json_object *device;
+	struct json_object *time;
+
+	if (json_object_is_type(row, json_type_object) && json_object_object_get_ex(row, "device", &device) &&
+		json_object_is_type(device, json_type_string) &&
+		json_object_object_get_ex(row, "event_time", &time) &&
+		(json_object_is_type(time, json_type_double) || json_object_is_type(time, json_type_int)))
+	{
+		char	   *name = strdup(json_object_get_string(device));
+
+		/* As the ledger writes it; the number counts milliseconds. */
+		for (char *p = name; p != NULL && *p != '\0'; p++)
+			if (*p == ' ')
+				*p = '_';
+		if (name != NULL)
+			tally_add(quarantine, place_hash(name, llround(json_object_get_double(time) * 1000)));
+		free(name);
+	}
+	json_object_put(row);
+}
+
 /* device, time, raw */
 static void
 take_quarantine(void *context, const PGresult *r, int row)
@@ -325,6 +354,8 @@ take_quarantine(void *context, const PGresult *r, int row)
 		size_t		len;
 		unsigned char *raw = PQunescapeBytea((const unsigned char *) PQgetvalue(r, row, 2), &len);
 
+		if (PQgetisnull(r, row, 1) && raw[0] == '{')
+			take_salvaged(context, (const char *) raw);
 		while (len > 0 && (raw[len - 1] == '\n' || raw[len - 1] == '\r'))
 			len--;
 		tally_add(context, nonzero(hash_bytes(HASH_START, raw, len)));
