@@ -39,6 +39,8 @@ typedef struct Session
 	int64_t		now_us;			/* Unix epoch; when the bytes came */
 	const char *topic;			/* the listener's pattern; see topic.h */
 	size_t		frame_max;		/* limits.frame_bytes as the session began */
+	char		certificate[DEVICE_MAX + 1];	/* common name that the peer's certificate
+												 * proves, or "" */
 
 	/* By the adapter, for the core. */
 	int64_t		idle_us;		/* how long this peer may rest; 0: as configured */
@@ -144,6 +146,7 @@ typedef struct Adapter
 	 * Else the first frame must become DECODE_HELLO.
 	 */
 	bool		claims;
+	bool		certificates;	/* peers are known by certificate: tls.client_ca is needed */
 	bool		datagrams;		/* the protocol is spoken over UDP too */
 	FrameStatus (*frame) (Session *session, const char *data, size_t len, Frame *out)
 				__attribute__((warn_unused_result));
@@ -196,5 +199,6 @@ extern const Adapter adapter_mqtt;	/* adapters/mqtt.c */
 extern const Adapter adapter_h02;	/* adapters/h02.c */
 extern const Adapter adapter_gps103; /* adapters/gps103.c */
 extern const Adapter adapter_tk103; /* adapters/tk103.c */
+extern const Adapter adapter_tesla; /* adapters/tesla.c */
 
 #endif							/* SHIM_ADAPTER_H */

@@ -19,6 +19,7 @@ const Adapter *const adapters[] = {
 	&adapter_h02,
 	&adapter_gps103,
 	&adapter_tk103,
+	&adapter_tesla,
 	NULL
 };
 

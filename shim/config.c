@@ -146,6 +146,8 @@ static const Setting listener_settings[] = {
 	"PEM file of the certificate and its chain"},
 	{"listeners[].tls.key", SETTING_STRING, HERE(tls_key), 0, 0, NULL, true,
 	"PEM file of the private key"},
+	{"listeners[].tls.client_ca", SETTING_STRING, HERE(tls_client_ca), 0, 0, NULL, true,
+	"PEM file of authorities; clients must show a certificate of one of them"},
 };
 
 static const Setting source_settings[] = {
@@ -272,9 +274,13 @@ read_listeners(Table *table, const char *path, struct json_object *value)
 			return fail(table, where, "\"devices\" is for adapters whose peers prove no identity");
 		if ((listener->tls_certificate == NULL) != (listener->tls_key == NULL))
 			return fail(table, where, "tls needs both \"certificate\" and \"key\"");
+		if (listener->tls_client_ca != NULL && listener->tls_certificate == NULL)
+			return fail(table, where, "\"client_ca\" needs \"certificate\" and \"key\"");
+		if (listener->adapter->certificates && listener->tls_client_ca == NULL)
+			return fail(table, where, "this adapter needs tls with \"client_ca\": peers are known by certificate");
 		if (listener->tls_certificate != NULL)
 		{
-			listener->tls = tls_context_new(listener->tls_certificate, listener->tls_key,
+			listener->tls = tls_context_new(listener->tls_certificate, listener->tls_key, listener->tls_client_ca,
 											reason, sizeof(reason));
 			if (listener->tls == NULL)
 				return fail(table, where, reason);

@@ -35,6 +35,7 @@ typedef struct ListenerConfig
 	char	   *topic;			/* pattern of topics, for mqtt */
 	char	   *tls_certificate;	/* NULL: no TLS */
 	char	   *tls_key;
+	char	   *tls_client_ca;	/* NULL: clients show no certificate */
 	const struct Adapter *adapter;
 	TlsContext *tls;			/* NULL: no TLS */
 } ListenerConfig;

@@ -447,6 +447,8 @@ conn_handshake(Conn *conn)
 	{
 		case IO_DONE:
 			event_del(&conn->writable);
+			if (conn->listener->tls_client_ca != NULL)
+				tls_peer_name(conn->ssl, conn->session.certificate, sizeof(conn->session.certificate));
 			conn_set_state(conn, CONN_HELLO);
 			conn_read(conn);
 			break;

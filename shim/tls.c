@@ -30,7 +30,7 @@ fail(SSL_CTX *ctx, const char *what, const char *path, char *err, size_t errlen)
 }
 
 TlsContext *
-tls_context_new(const char *certificate, const char *key, char *err, size_t errlen)
+tls_context_new(const char *certificate, const char *key, const char *client_ca, char *err, size_t errlen)
 {
 	SSL_CTX    *ctx = SSL_CTX_new(TLS_server_method());
 	TlsContext *context;
@@ -49,6 +49,15 @@ tls_context_new(const char *certificate, const char *key, char *err, size_t errl
 	if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1 ||
 		SSL_CTX_check_private_key(ctx) != 1)
 		return fail(ctx, "key", key, err, errlen);
+	if (client_ca != NULL)
+	{
+		if (SSL_CTX_load_verify_locations(ctx, client_ca, NULL) != 1)
+			return fail(ctx, "client_ca", client_ca, err, errlen);
+		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+		/* Each connection shows its certificate, which may have been withdrawn since. */
+		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+		SSL_CTX_set_num_tickets(ctx, 0);
+	}
 
 	context = malloc(sizeof(*context));
 	if (context == NULL)
@@ -122,4 +131,34 @@ tls_client_session(TlsContext *context, const char *host)
 	}
 	SSL_set_connect_state(ssl);
 	return ssl;
+}
+
+void
+tls_peer_name(struct ssl_st *ssl, char *name, size_t size)
+{
+	X509	   *certificate = SSL_get_verify_result(ssl) == X509_V_OK ? SSL_get1_peer_certificate(ssl) : NULL;
+	X509_NAME  *subject = certificate != NULL ? X509_get_subject_name(certificate) : NULL;
+	int			at = subject != NULL ? X509_NAME_get_index_by_NID(subject, NID_commonName, -1) : -1;
+	unsigned char *text = NULL;
+	int			len = -1;
+
+	name[0] = '\0';
+	/* With two names it would be a question of taste which one is proved. */
+	if (at >= 0 && X509_NAME_get_index_by_NID(subject, NID_commonName, at) < 0)
+		len = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+	if (len > 0 && (size_t) len < size)
+	{
+		int			i = 0;
+
+		while (i < len && text[i] > ' ' && text[i] <= '~')
+			i++;
+		if (i == len)
+		{
+			memcpy(name, text, (size_t) len);
+			name[len] = '\0';
+		}
+	}
+	OPENSSL_free(text);
+	X509_free(certificate);
+	ERR_clear_error();
 }

@@ -107,6 +107,10 @@ test_refused(void)
 			"listeners[0].port: unknown setting", "an unknown setting of a listener");
 	refused("{\"listeners\": [{\"adapter\": \"json\", \"address\": \":1\", \"tls\": {\"key\": \"k\"}}]}",
 			"listeners[0]: tls needs both \"certificate\" and \"key\"", "half of TLS");
+	refused("{\"listeners\": [{\"adapter\": \"json\", \"address\": \":1\", \"tls\": {\"client_ca\": \"c\"}}]}",
+			"listeners[0]: \"client_ca\" needs \"certificate\" and \"key\"", "authorities without TLS");
+	refused("{\"listeners\": [{\"adapter\": \"tesla\", \"address\": \":1\", \"source\": 1}]}",
+			"listeners[0]: this adapter needs tls with \"client_ca\": peers are known by certificate", "cars without certificates");
 	refused("{\"listeners\": [{\"adapter\": \"json\", \"address\": \":1\", \"tls\": {\"key\": \"/none\", \"certificate\": \"/none\"}}]}",
 			"listeners[0]: certificate \"/none\": No such file or directory", "a certificate that is not there");
 	refused("{\"listeners\": [{\"adapter\": \"json\", \"address\": \":1\", \"mapping\": \"acme\"}]}",

@@ -13,7 +13,7 @@
 #include "tap.h"
 #include "tesla_message.h"
 
-#define STAMP "1206" "08809cd5ca06"		
+#define STAMP "1206" "08809cd5ca06"
 
 static Feed feed;
 static TeslaEnvelope envelope;
