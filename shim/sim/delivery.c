@@ -14,8 +14,8 @@
 const char delivery_help[] =
 	"Delivery:\n"
 	"  --to HOST:PORT       the daemon's listener (127.0.0.1:7001)\n"
-	"  --protocol NAME      json (lines over TCP), http, mqtt, teltonika,\n"
-	"                       gt06, h02, ruptela or wialon (json)\n"
+	"  --protocol NAME      json (lines over TCP), http, mqtt, gl200,\n"
+	"                       gps103, gt06, h02, ruptela, teltonika or wialon (json)\n"
 	"  --token TOKEN        credential of a source; or the variable FLEETSIM_TOKEN\n"
 	"  --token-file FILE    its first line is the token\n"
 	"  --mapping NAME       mapping of the daemon's configuration\n"

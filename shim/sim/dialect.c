@@ -9,7 +9,9 @@ static const Dialect *const dialects[] = {
 	&dialect_gt06,
 	&dialect_ruptela,
 	&dialect_wialon,
-	&dialect_h02
+	&dialect_h02,
+	&dialect_gl200,
+	&dialect_gps103
 };
 
 const Dialect *

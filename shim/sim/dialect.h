@@ -48,6 +48,8 @@ extern const Dialect dialect_gt06;
 extern const Dialect dialect_ruptela;
 extern const Dialect dialect_wialon;
 extern const Dialect dialect_h02;
+extern const Dialect dialect_gl200;
+extern const Dialect dialect_gps103;
 
 /* NULL: none of that name. */
 extern const Dialect *dialect_find(const char *name);

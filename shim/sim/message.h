@@ -38,6 +38,7 @@ typedef struct Message
 	double		heading_deg;
 	int			signal_count;
 	MessageSignal signals[MESSAGE_MAX_SIGNALS];
+	char		made[32];		/* a text that a dialect made; a copy's signal points to the original's */
 } Message;
 
 extern void message_clear(Message *m);

@@ -20,7 +20,9 @@ static const struct
 	{&dialect_gt06, &adapter_gt06},
 	{&dialect_ruptela, &adapter_ruptela},
 	{&dialect_wialon, &adapter_wialon},
-	{&dialect_h02, &adapter_h02}
+	{&dialect_h02, &adapter_h02},
+	{&dialect_gl200, &adapter_gl200},
+	{&dialect_gps103, &adapter_gps103}
 };
 
 static Message
