@@ -90,9 +90,10 @@ remember(TeslaSession *s, const TeslaEnvelope *envelope)
 }
 
 static DecodeStatus
-message(Session *session, TeslaSession *s, Str bytes, Decoded *out)
+message(Session *session, TeslaSession *s, const Frame *frame, Str bytes, Decoded *out)
 {
-	Frame		whole = {bytes.data, bytes.len, NULL};
+	/* Of an empty message the quarantine gets its frame: there is nothing else. */
+	Frame		whole = bytes.len > 0 ? (Frame) {bytes.data, bytes.len, NULL} : *frame;
 	TeslaEnvelope envelope;
 	const char *wrong = tesla_envelope_read(bytes.data, bytes.len, &envelope);
 
@@ -134,7 +135,7 @@ tesla_decode_frame(Session *session, const Frame *frame, Decoded *out)
 	if (s->closed)
 		status = DECODE_END;
 	else if (kind == WEBSOCKET_BINARY)
-		status = message(session, s, (Str) {buf_len(&bytes) > 0 ? buf_data(&bytes) : "", (uint32_t) buf_len(&bytes)}, out);
+		status = message(session, s, frame, (Str) {buf_len(&bytes) > 0 ? buf_data(&bytes) : "", (uint32_t) buf_len(&bytes)}, out);
 	else if (kind == WEBSOCKET_TEXT)
 	{
 		s->text = true;

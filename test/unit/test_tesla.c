@@ -198,6 +198,7 @@ test_hostile(void)
 	is_int(buf_len(&feed.out), 0, "no id, no answer");
 	feed_bytes(&feed, bytes, frame(bytes, 0x82, "", 0), 0);
 	is_int(feed.nrecords, 2, "nothing at all");
+	ok(feed.nrecords == 2 && feed.records[1].raw_len == 6, "the quarantine gets its frame");
 	feed_bytes(&feed, bytes, car(bytes, "t-9", "V", SOC), 0);
 	ok(answered(TESLA_ACK, "t-9"), "the connection goes on");
 	n = car(bytes, "t-9", "V", SOC);
