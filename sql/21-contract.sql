@@ -5,6 +5,11 @@ CREATE FUNCTION fleet.contract_validate(required text[], ranges jsonb) RETURNS b
     AS 'MODULE_PATHNAME', 'contract_validate';
 COMMENT ON FUNCTION fleet.contract_validate(text[], jsonb) IS 'True, or an error that says what is wrong with a contract';
 
+CREATE FUNCTION fleet.defect_codes() RETURNS text[]
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'defect_codes';
+COMMENT ON FUNCTION fleet.defect_codes() IS 'The closed list of codes that fleet.quarantine.code has';
+
 CREATE TABLE fleet.contract (
     tenant_id integer PRIMARY KEY REFERENCES fleet.tenant ON DELETE CASCADE,
     required text[] NOT NULL DEFAULT '{}',

@@ -162,6 +162,11 @@ DECLARE
     outcome record;
 BEGIN
     replayed := 0; accepted := 0; repeated := 0; rejected := 0;
+    IF NOT code = ANY (fleet.defect_codes()) THEN
+        RAISE EXCEPTION 'unknown defect code "%"', code
+            USING ERRCODE = 'invalid_parameter_value',
+                  DETAIL = format('Codes are %s.', array_to_string(fleet.defect_codes(), ', '));
+    END IF;
     FOR part IN
         WITH chosen AS (
             SELECT q.quarantine_id, q.source_id, q.report

@@ -57,6 +57,7 @@ static const char *const column_names[REPORT_COLUMNS] = {
 };
 
 PG_FUNCTION_INFO_V1(contract_validate);
+PG_FUNCTION_INFO_V1(defect_codes);
 
 const char *
 defect_code_name(DefectCode code)
@@ -73,6 +74,18 @@ defect_code_by_name(const char *name, int len)
 		if (strlen(defect_names[i]) == len && memcmp(defect_names[i], name, len) == 0)
 			return (DefectCode) i;
 	return DEFECT_MALFORMED;
+}
+
+/* defect_codes() returns text[]: the closed list */
+Datum
+defect_codes(PG_FUNCTION_ARGS)
+{
+	Datum		codes[DEFECT_CODES];
+	int			n = 0;
+
+	for (int i = DEFECT_NONE + 1; i < DEFECT_CODES; i++)
+		codes[n++] = CStringGetTextDatum(defect_names[i]);
+	PG_RETURN_ARRAYTYPE_P(construct_array(codes, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 void

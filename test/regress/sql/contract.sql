@@ -117,6 +117,8 @@ DELETE FROM fleet.vehicle WHERE vehicle_id = :moved;
 INSERT INTO fleet.ingest (source_id, device, event_time) VALUES (:src, 'A', now() - interval '7 s');
 SELECT refused FROM outcome;
 
+SELECT * FROM fleet.replay_quarantine(311, 'unknown_devise');		-- a slip is not an empty replay
+
 -- 8. A device and its vehicle are of one tenant
 INSERT INTO fleet.vehicle (vehicle_id, tenant_id, name) VALUES (311001, 311, 'of tenant 311');
 INSERT INTO fleet.device (tenant_id, identity, vehicle_id) VALUES (1, 'smuggled', 311001);
