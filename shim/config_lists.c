@@ -1,0 +1,323 @@
+/*
+ * config_lists.c
+ *	  The settings that are lists: listeners with their networks and devices,
+ *	  sources, mappings, elements.
+ */
+#include "config_int.h"
+
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "adapter.h"
+#include "adapters/teltonika.h"
+#include "link.h"
+#include "mapping.h"
+#include "topic.h"
+
+static bool
+read_listeners(Table *table, const char *path, struct json_object *value)
+{
+	Config	   *config = table->config;
+	size_t		n;
+
+	if (!json_object_is_type(value, json_type_array))
+		return config_fail(table, path, "must be a list");
+	n = json_object_array_length(value);
+	if (n > CONFIG_LISTENERS_MAX)
+		return config_fail(table, path, "too many");
+	config->listeners = calloc(n ? n : 1, sizeof(ListenerConfig));
+	if (config->listeners == NULL)
+		return config_fail(table, path, "out of memory");
+	config->nlisteners = n;
+
+	for (size_t i = 0; i < n; i++)
+	{
+		ListenerConfig *listener = &config->listeners[i];
+		struct json_object *item = json_object_array_get_idx(value, i);
+		char		where[64];
+		char		reason[CONFIG_ERROR_MAX - 128];
+		Table		inner = *table;
+
+		snprintf(where, sizeof(where), "listeners[%zu]", i);
+		if (!json_object_is_type(item, json_type_object))
+			return config_fail(table, where, "must be an object");
+		inner.settings = &config_listener_rows;
+		inner.target = listener;
+		if (!config_set_defaults(&inner) || !config_read_object(&inner, where, item))
+			return false;
+		if (!topic_pattern_valid(listener->topic))
+			return config_fail(table, where, "\"topic\" needs one level {vehicle}");
+		if (listener->adapter_name == NULL)
+			return config_fail(table, where, "\"adapter\" is missing");
+		if (listener->address == NULL)
+			return config_fail(table, where, "\"address\" is missing");
+		listener->adapter = adapter_find(listener->adapter_name);
+		if (listener->adapter == NULL)
+		{
+			snprintf(reason, sizeof(reason), "no adapter is named \"%.64s\"", listener->adapter_name);
+			return config_fail(table, where, reason);
+		}
+		if (strcmp(listener->transport, "tcp") != 0 && strcmp(listener->transport, "udp") != 0)
+			return config_fail(table, where, "\"transport\" must be tcp or udp");
+		if (listener->transport[0] == 'u' && (!listener->adapter->datagrams || listener->tls_certificate != NULL))
+			return config_fail(table, where, listener->adapter->datagrams ? "there is no TLS over udp"
+						: "this adapter does not speak udp");
+		if (listener->adapter->claims && listener->source == 0)
+			return config_fail(table, where, "\"source\" is missing: peers of this adapter prove no identity");
+		if (!listener->adapter->claims && listener->source != 0)
+			return config_fail(table, where, "\"source\" is for adapters whose peers prove no identity");
+		if (listener->ndevices > 0 && !listener->adapter->claims)
+			return config_fail(table, where, "\"devices\" is for adapters whose peers prove no identity");
+		if ((listener->tls_certificate == NULL) != (listener->tls_key == NULL))
+			return config_fail(table, where, "tls needs both \"certificate\" and \"key\"");
+		if (listener->tls_client_ca != NULL && listener->tls_certificate == NULL)
+			return config_fail(table, where, "\"client_ca\" needs \"certificate\" and \"key\"");
+		if (listener->adapter->certificates && listener->tls_client_ca == NULL)
+			return config_fail(table, where, "this adapter needs tls with \"client_ca\": peers are known by certificate");
+		if (listener->tls_certificate != NULL)
+		{
+			listener->tls = tls_context_new(listener->tls_certificate, listener->tls_key, listener->tls_client_ca,
+											reason, sizeof(reason));
+			if (listener->tls == NULL)
+				return config_fail(table, where, reason);
+		}
+	}
+	return true;
+}
+
+static bool
+read_sources(Table *table, const char *path, struct json_object *value)
+{
+	Config	   *config = table->config;
+	size_t		n;
+
+	if (!json_object_is_type(value, json_type_array))
+		return config_fail(table, path, "must be a list");
+	n = json_object_array_length(value);
+	if (n > CONFIG_SOURCES_MAX || config->sources != NULL)
+		return config_fail(table, path, "too many");
+	config->sources = calloc(n ? n : 1, sizeof(SourceConfig));
+	if (config->sources == NULL)
+		return config_fail(table, path, "out of memory");
+	config->nsources = n;
+
+	for (size_t i = 0; i < n; i++)
+	{
+		SourceConfig *source = &config->sources[i];
+		struct json_object *item = json_object_array_get_idx(value, i);
+		char		where[64];
+		char		reason[CONFIG_ERROR_MAX - 128];
+		Table		inner = *table;
+
+		snprintf(where, sizeof(where), "sources[%zu]", i);
+		if (!json_object_is_type(item, json_type_object))
+			return config_fail(table, where, "must be an object");
+		inner.settings = &config_source_rows;
+		inner.target = source;
+		if (!config_set_defaults(&inner) || !config_read_object(&inner, where, item))
+			return false;
+		if (source->adapter_name == NULL)
+			return config_fail(table, where, "\"adapter\" is missing");
+		if (strcmp(source->adapter_name, "mqtt-broker") != 0)
+			return config_fail(table, where, "\"adapter\" must be mqtt-broker");
+		if (source->server == NULL)
+			return config_fail(table, where, "\"server\" is missing");
+		if (!link_address_valid(source->server))
+			return config_fail(table, where, "\"server\" must be host:port or [address]:port");
+		if (source->source == 0)
+			return config_fail(table, where, "\"source\" is missing");
+		if (!topic_pattern_valid(source->topic))
+			return config_fail(table, where, "\"topic\" needs one level {vehicle}");
+		if (strpbrk(source->group, "/+#") != NULL)
+			return config_fail(table, where, "\"group\" must not hold / + #");
+		if (strlen(source->topic) + strlen(source->group) > TOPIC_MAX - 8)
+			return config_fail(table, where, "\"topic\" is too long");
+		if (strlen(source->client_id) > UINT16_MAX)
+			return config_fail(table, where, "\"client_id\" is too long");
+		if (source->password != NULL && source->user == NULL)
+			return config_fail(table, where, "\"password\" needs \"user\"");
+		if ((source->tls_certificate == NULL) != (source->tls_key == NULL))
+			return config_fail(table, where, "tls needs both \"certificate\" and \"key\", or neither");
+		if (source->tls_certificate != NULL && source->tls_ca == NULL)
+			return config_fail(table, where, "tls needs \"ca\"");
+		if (source->tls_ca != NULL)
+		{
+			source->tls = tls_client_context_new(source->tls_ca, source->tls_certificate, source->tls_key,
+												 reason, sizeof(reason));
+			if (source->tls == NULL)
+				return config_fail(table, where, reason);
+		}
+	}
+	return true;
+}
+
+static bool
+read_elements(Table *table, const char *path, struct json_object *value)
+{
+	Config	   *config = table->config;
+	char		reason[CONFIG_ERROR_MAX - 128];
+
+	if (!teltonika_read_rows(value, &config->teltonika_io, &config->nteltonika_io, reason, sizeof(reason)))
+		return config_fail(table, path, reason);
+	return true;
+}
+
+static bool
+read_mappings(Table *table, const char *path, struct json_object *value)
+{
+	Config	   *config = table->config;
+
+	if (!json_object_is_type(value, json_type_object))
+		return config_fail(table, path, "must be an object");
+	config->mappings = calloc((size_t) json_object_object_length(value) + 1, sizeof(NamedMapping));
+	if (config->mappings == NULL)
+		return config_fail(table, path, "out of memory");
+	json_object_object_foreach(value, name, definition)
+	{
+		NamedMapping *named = &config->mappings[config->nmappings];
+		char		where[128];
+		char		reason[CONFIG_ERROR_MAX - 128];
+
+		snprintf(where, sizeof(where), "mappings.%.64s", name);
+		if (name[0] == '\0' || strlen(name) > ADAPTER_NAME_MAX || strcmp(name, "default") == 0)
+			return config_fail(table, where, "not a name for a mapping");
+		named->mapping = mapping_from_json(name, definition, reason, sizeof(reason));
+		if (named->mapping == NULL)
+			return config_fail(table, where, reason);
+		named->name = strdup(name);
+		config->nmappings++;
+		if (named->name == NULL)
+			return config_fail(table, where, "out of memory");
+	}
+	return true;
+}
+
+static bool
+read_networks(Table *table, const char *path, struct json_object *value, ListenerConfig *listener)
+{
+	size_t		n;
+
+	if (!json_object_is_type(value, json_type_array))
+		return config_fail(table, path, "must be a list");
+	n = json_object_array_length(value);
+	free(listener->allow);
+	listener->nallow = 0;
+	listener->allow = calloc(n ? n : 1, sizeof(Network));
+	if (listener->allow == NULL)
+		return config_fail(table, path, "out of memory");
+	for (size_t i = 0; i < n; i++)
+	{
+		struct json_object *item = json_object_array_get_idx(value, i);
+
+		if (!json_object_is_type(item, json_type_string) ||
+			!network_parse(json_object_get_string(item), &listener->allow[i]))
+			return config_fail(table, path, "must hold strings such as \"10.1.0.0/16\"");
+		listener->nallow++;
+	}
+	return true;
+}
+
+static void
+free_devices(ListenerConfig *listener)
+{
+	for (size_t i = 0; i < listener->ndevices; i++)
+		free(listener->devices[i]);
+	free(listener->devices);
+	listener->devices = NULL;
+	listener->ndevices = 0;
+}
+
+static bool
+read_devices(Table *table, const char *path, struct json_object *value, ListenerConfig *listener)
+{
+	size_t		n;
+
+	if (!json_object_is_type(value, json_type_array))
+		return config_fail(table, path, "must be a list");
+	n = json_object_array_length(value);
+	/* An empty list could mean nobody, or everybody. */
+	if (n == 0)
+		return config_fail(table, path, "must not be empty");
+	free_devices(listener);
+	listener->devices = calloc(n, sizeof(*listener->devices));
+	if (listener->devices == NULL)
+		return config_fail(table, path, "out of memory");
+	for (size_t i = 0; i < n; i++)
+	{
+		struct json_object *item = json_object_array_get_idx(value, i);
+		size_t		len;
+
+		if (!json_object_is_type(item, json_type_string))
+			return config_fail(table, path, "must hold strings");
+		len = (size_t) json_object_get_string_len(item);
+		if (len == 0 || len > DEVICE_MAX || strlen(json_object_get_string(item)) != len)
+			return config_fail(table, path, "holds what is no identity");
+		listener->devices[i] = strdup(json_object_get_string(item));
+		if (listener->devices[i] == NULL)
+			return config_fail(table, path, "out of memory");
+		listener->ndevices++;
+	}
+	names_sort(listener->devices, n);
+	return true;
+}
+
+bool
+config_read_list(Table *table, const Setting *setting, const char *path, struct json_object *value)
+{
+	switch (setting->type)
+	{
+		case SETTING_NETWORKS:
+			return read_networks(table, path, value, table->target);
+		case SETTING_DEVICES:
+			return read_devices(table, path, value, table->target);
+		case SETTING_LISTENERS:
+			return read_listeners(table, path, value);
+		case SETTING_SOURCES:
+			return read_sources(table, path, value);
+		case SETTING_MAPPINGS:
+			return read_mappings(table, path, value);
+		case SETTING_ELEMENTS:
+			return read_elements(table, path, value);
+		case SETTING_STRING:
+		case SETTING_INTEGER:
+		case SETTING_LEVEL:
+			break;
+	}
+	return config_fail(table, path, "unknown type");
+}
+
+void
+config_free_strings(const SettingRows *settings, void *target)
+{
+	for (size_t i = 0; i < settings->n; i++)
+		if (settings->rows[i].type == SETTING_STRING)
+			free(*(char **) ((char *) target + settings->rows[i].offset));
+}
+
+void
+config_free_lists(Config *config)
+{
+	for (size_t i = 0; i < config->nlisteners; i++)
+	{
+		config_free_strings(&config_listener_rows, &config->listeners[i]);
+		tls_context_free(config->listeners[i].tls);
+		free(config->listeners[i].allow);
+		free_devices(&config->listeners[i]);
+	}
+	for (size_t i = 0; i < config->nsources; i++)
+	{
+		config_free_strings(&config_source_rows, &config->sources[i]);
+		tls_context_free(config->sources[i].tls);
+	}
+	for (size_t i = 0; i < config->nmappings; i++)
+	{
+		free(config->mappings[i].name);
+		mapping_free(config->mappings[i].mapping);
+	}
+	free(config->listeners);
+	free(config->sources);
+	free(config->mappings);
+	teltonika_free_rows(config->teltonika_io, config->nteltonika_io);
+}
