@@ -64,13 +64,17 @@ client_open(const ClientOptions *options, const ClientEvents *events)
 	else if (strcmp(options->protocol, "mqtt") == 0)
 		c->protocol = &protocol_mqtt;
 	else if ((c->dialect = dialect_find(options->protocol)) != NULL)
-		c->protocol = &protocol_tracker;
+		c->protocol = c->dialect == &dialect_tesla ? &protocol_tesla : &protocol_tracker;
 	else
 		die("--protocol: \"%s\" is not known", options->protocol);
 	c->rng = rng_make(1, 2);
 	channel_parse_address(options->address, &c->host, &c->port);
-	if (options->tls)
+	if (options->tls || c->protocol->connecting)
 		c->tls = channel_tls(options->ca);
+	if (options->authority)
+		c->authority = authority_open(options->authority);
+	else if (c->protocol->connecting)
+		die("--authority is needed: who signs the cars' certificates");
 	c->lanes = xcalloc(options->connections, sizeof(Lane));
 	c->polls = xcalloc(options->connections, sizeof(struct pollfd));
 	for (int i = 0; i < options->connections; i++)
@@ -220,7 +224,11 @@ client_turn(Client *c, int timeout_ms)
 			if (channel_connect(&lane->channel, c->host, c->port, c->tls, &reason) == CHANNEL_CLOSED)
 				lane_lost(lane, reason);
 			else
+			{
+				if (c->protocol->connecting)
+					c->protocol->connecting(lane);
 				lane_set_state(lane, LANE_CONNECTING);
+			}
 		}
 		if (lane->state == LANE_READY)
 			c->protocol->produce(lane);
@@ -266,6 +274,8 @@ client_close(Client *c)
 	}
 	if (c->tls)
 		SSL_CTX_free(c->tls);
+	if (c->authority)
+		authority_close(c->authority);
 	free(c->lanes);
 	free(c->polls);
 	free(c->host);

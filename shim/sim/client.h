@@ -6,6 +6,7 @@
 #ifndef SIM_CLIENT_H
 #define SIM_CLIENT_H
 
+#include "authority.h"
 #include "channel.h"
 #include "dialect.h"
 #include "outbox.h"
@@ -19,6 +20,7 @@ typedef struct ClientOptions
 	const char *mapping;		/* NULL: the daemon's default */
 	bool		tls;
 	const char *ca;				/* file of certificates, NULL: accept any */
+	const char *authority;		/* file of who signs the cars' certificates, or NULL */
 	int			connections;
 	int			http_batch;		/* documents in one request */
 	bool		http_gzip;
@@ -64,6 +66,7 @@ typedef struct Lane
 	size_t		in_request;		/* http, mqtt, trackers: entries under way */
 	char		device[MESSAGE_DEVICE_SIZE];	/* trackers: whose connection it is */
 	bool		spoiled;		/* trackers: the packet under way is damaged */
+	bool		answered;		/* trackers: it will be answered */
 } Lane;
 
 /* A protocol is a row of functions; see client_json.c, client_http.c and client_tracker.c. */
@@ -71,6 +74,8 @@ typedef struct Protocol
 {
 	const char *name;
 	bool		streams;		/* the outbox is written as it is */
+	/* A connection begins: what TLS needs to know of the lane; or NULL. */
+	void		(*connecting) (Lane *lane);
 	/* The connection stands: put the greeting into lane->control. */
 	void		(*opened) (Lane *lane);
 	/* Whatever else can be put into lane->control now. */
@@ -87,6 +92,7 @@ struct Client
 	const Dialect *dialect;		/* NULL: documents */
 	Rng			rng;
 	SSL_CTX    *tls;
+	Authority  *authority;		/* NULL: none */
 	char	   *host;
 	char	   *port;
 	Lane	   *lanes;
@@ -98,6 +104,7 @@ extern const Protocol protocol_json;
 extern const Protocol protocol_http;
 extern const Protocol protocol_mqtt;
 extern const Protocol protocol_tracker;
+extern const Protocol protocol_tesla;
 
 extern Client *client_open(const ClientOptions *options, const ClientEvents *events);
 extern bool client_has_room(const Client *c, int lane);

@@ -12,16 +12,14 @@ tracker_opened(Lane *lane)
 
 	if (dialect->login)
 		dialect->login(&lane->control, lane->device);
-	lane_set_state(lane, dialect->login ? LANE_GREETING : LANE_READY);
+	lane_set_state(lane, lane->control.len > 0 ? LANE_GREETING : LANE_READY);
 }
 
-/* Nobody will ever tell a silent device what became of its packet, nor the ledger. */
+/* Nobody will ever tell what became of a packet without an answer, nor the ledger. */
 static void
 forget_written(Lane *lane)
 {
-	const Dialect *dialect = lane->client->dialect;
-
-	if (lane->in_request == 0 || lane->control.len > 0 || !dialect->silent || !dialect->silent(lane->device))
+	if (lane->in_request == 0 || lane->control.len > 0 || lane->answered)
 		return;
 	for (; lane->in_request > 0; lane->in_request--)
 		(void) outbox_take(&lane->outbox);
@@ -43,13 +41,20 @@ tracker_produce(Lane *lane)
 	if (lane->in_request || outbox_entries(o) == 0)
 		return;
 	data = o->bytes.data + o->head_offset;
+	lane->answered = !dialect->answered;
 	while (count < limit && (size_t) count < outbox_entries(o))
 	{
 		/* The outbox ends each with a newline. */
 		uint32_t	len = o->entries[o->head + count].len;
 
-		records[count++] = (DialectRecord) {data, len - 1};
+		records[count] = (DialectRecord) {data, len - 1};
 		data += len;
+		count++;
+		if (dialect->answered && dialect->answered(&records[count - 1]))
+		{
+			lane->answered = true;
+			break;
+		}
 	}
 	dialect->packet(&lane->control, lane->device, records, count);
 	lane->in_request = (size_t) count;

@@ -14,16 +14,19 @@
 const char delivery_help[] =
 	"Delivery:\n"
 	"  --to HOST:PORT       the daemon's listener (127.0.0.1:7001)\n"
-	"  --protocol NAME      json (lines over TCP), http, mqtt, gl200,\n"
-	"                       gps103, gt06, h02, ruptela, teltonika or wialon (json)\n"
+	"  --protocol NAME      json (lines over TCP), http, mqtt, gl200, gps103, gt06,\n"
+	"                       h02, osmand, ruptela, teltonika, tesla, tk103 or wialon\n"
+	"                       (json)\n"
 	"  --token TOKEN        credential of a source; or the variable FLEETSIM_TOKEN\n"
 	"  --token-file FILE    its first line is the token\n"
 	"  --mapping NAME       mapping of the daemon's configuration\n"
 	"  --tls, --ca FILE     TLS; without a CA any certificate is accepted\n"
+	"  --authority FILE     tesla: certificate and key of who signs the cars'; each\n"
+	"                       gets one of its own\n"
 	"  --connections N      connections; a vehicle stays on one (2)\n"
 	"  --http-batch N       documents in one request (500)\n"
 	"  --gzip               compress request bodies\n"
-	"  --records N          of a tracker, in one packet (10)\n"
+	"  --records N          of a tracker, in one packet; of a car, under way (10)\n"
 	"  --ledger FILE        append what was sent and acknowledged, for verify\n"
 	"  --drain SECONDS      wait so long for the last acknowledgements (60)\n"
 	"  --quiet              no summary\n";
@@ -87,6 +90,9 @@ delivery_option(DeliveryOptions *o, int option, const char *value)
 			return true;
 		case 1013:
 			o->client.records = (int) option_number("records", value, 1, DIALECT_RECORDS_MAX);
+			return true;
+		case 1014:
+			o->client.authority = value;
 			return true;
 	}
 	return false;

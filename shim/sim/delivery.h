@@ -37,7 +37,8 @@ typedef struct DeliveryOptions
 	{"ledger", required_argument, NULL, 1010}, \
 	{"drain", required_argument, NULL, 1011}, \
 	{"quiet", no_argument, NULL, 1012}, \
-	{"records", required_argument, NULL, 1013}
+	{"records", required_argument, NULL, 1013}, \
+	{"authority", required_argument, NULL, 1014}
 
 extern const char delivery_help[];
 /* Takes a shared option; false when it is none. */

@@ -11,7 +11,10 @@ static const Dialect *const dialects[] = {
 	&dialect_wialon,
 	&dialect_h02,
 	&dialect_gl200,
-	&dialect_gps103
+	&dialect_gps103,
+	&dialect_tk103,
+	&dialect_osmand,
+	&dialect_tesla
 };
 
 const Dialect *

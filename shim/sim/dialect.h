@@ -28,13 +28,17 @@ typedef struct Dialect
 	void		(*reduce) (Message *m);
 	/* One record of a reduced message. */
 	void		(*record) (Buffer *out, const Message *m);
-	/* What a new connection says first; NULL: nothing. */
+	/* What a new connection says first, to be answered; NULL, or nothing written: nothing. */
 	void		(*login) (Buffer *out, const char *device);
 	void		(*packet) (Buffer *out, const char *device, const DialectRecord *records, int count);
 	/* Damages the packet from that offset on, so that it must be refused; false: it would not be.  NULL: no refusals. */
 	bool		(*spoil) (Buffer *out, size_t offset);
-	/* Is that device told nothing of what it sends?  NULL: all are. */
-	bool		(*silent) (const char *device);
+	/*
+	 * Is that record answered?  A packet ends with one that is, and its answer
+	 * counts for the whole packet, since answers come in order.  NULL: every
+	 * packet is answered.
+	 */
+	bool		(*answered) (const DialectRecord *record);
 	/*
 	 * An answer at the begin of in: its length, 0 when there is more to come, -1
 	 * when it is none.  taken is the number of records that it confirms; of a
@@ -50,6 +54,9 @@ extern const Dialect dialect_wialon;
 extern const Dialect dialect_h02;
 extern const Dialect dialect_gl200;
 extern const Dialect dialect_gps103;
+extern const Dialect dialect_tk103;
+extern const Dialect dialect_osmand;
+extern const Dialect dialect_tesla;
 
 /* NULL: none of that name. */
 extern const Dialect *dialect_find(const char *name);

@@ -1,7 +1,7 @@
 /*
  * encode_gps103.c
- *	  Messages as GPS103 trackers send them: text that is not answered, but for
- *	  the login.
+ *	  Messages as GPS103 trackers send them: text of which only calls for help
+ *	  are answered, and logins.
  *
  * It shares nothing with the daemon's adapter, so that each proves the other.
  */
@@ -16,6 +16,9 @@
 #define DEGREE 600000.0			/* steps in a degree */
 #define KMH_PER_KNOT 1.852
 #define US_PER_SECOND 1000000
+#define CALL_EVERY_S 16
+#define EVENT "tracker"
+#define CALL "help me"
 
 static bool
 boolean_of(const Message *m, const char *name)
@@ -26,11 +29,17 @@ boolean_of(const Message *m, const char *name)
 	return false;
 }
 
+/* In some seconds somebody calls for help; each device has its own. */
 static bool
-is_silent(const char *device)
+is_call(const Message *m)
 {
-	(void) device;
-	return true;
+	return (m->time_us / US_PER_SECOND + (int64_t) strtoull(m->device, NULL, 10)) % CALL_EVERY_S == 0;
+}
+
+static bool
+is_answered(const DialectRecord *record)
+{
+	return memmem(record->data, record->len, "," CALL ",", strlen("," CALL ",")) != NULL;
 }
 
 static void
@@ -49,7 +58,12 @@ gps103_reduce(Message *m)
 	m->heading_deg = fmod(round(m->heading_deg), 360);
 	m->accuracy_m = NAN;
 	m->signal_count = 0;
-	message_add_text(m, "event_type", "tracker");
+	message_add_text(m, "event_type", is_call(m) ? CALL : EVENT);
+	if (is_call(m))
+	{
+		message_add_text(m, "alarm", "sos");
+		message_add_boolean(m, "sos", true);
+	}
 	message_add_boolean(m, "gps_valid", true);
 	message_add_boolean(m, "ignition", on);
 }
@@ -67,8 +81,8 @@ gps103_record(Buffer *out, const Message *m)
 
 	gmtime_r(&seconds, &tm);
 	strftime(date, sizeof(date), "%y%m%d%H%M%S", &tm);
-	buffer_printf(out, "imei:%s,tracker,%s,,F,%s.000,A,%02ld%02ld.%04ld,%c,%03ld%02ld.%04ld,%c,%.2f,%.0f,%.0f,%d;",
-				  m->device, date, date + 6, latitude / 600000, latitude % 600000 / 10000, latitude % 10000,
+	buffer_printf(out, "imei:%s,%s,%s,,F,%s.000,A,%02ld%02ld.%04ld,%c,%03ld%02ld.%04ld,%c,%.2f,%.0f,%.0f,%d;",
+				  m->device, is_call(m) ? CALL : EVENT, date, date + 6, latitude / 600000, latitude % 600000 / 10000, latitude % 10000,
 				  m->latitude < 0 ? 'S' : 'N', longitude / 600000, longitude % 600000 / 10000, longitude % 10000,
 				  m->longitude < 0 ? 'W' : 'E', m->speed_kmh / KMH_PER_KNOT, m->heading_deg, m->altitude_m,
 				  boolean_of(m, "ignition"));
@@ -91,12 +105,19 @@ gps103_packet(Buffer *out, const char *device, const DialectRecord *records, int
 static int
 gps103_answer(const char *in, size_t len, bool login, int *taken)
 {
-	if (len < 4)
-		return login ? 0 : -1;
-	*taken = 1;
-	return login && memcmp(in, "LOAD", 4) == 0 ? 4 : -1;
+	static const char begin[] = "**,imei:";
+	const char *end = memchr(in, ';', len);
+
+	*taken = login ? 1 : DIALECT_ALL;
+	if (login)
+		return len < 4 ? 0 : memcmp(in, "LOAD", 4) == 0 ? 4 : -1;
+	if (end == NULL)
+		return len < 32 ? 0 : -1;
+	/* begin, 15 digits of the device, ",E;" */
+	return end - in == 25 && memcmp(in, begin, strlen(begin)) == 0 && memcmp(end - 2, ",E", 2) == 0 ? 26 : -1;
 }
 
+/* A damaged report has no answer here: nothing is spoiled. */
 const Dialect dialect_gps103 = {
 	.name = "gps103",
 	.records_max = 5,
@@ -104,6 +125,6 @@ const Dialect dialect_gps103 = {
 	.record = gps103_record,
 	.login = gps103_login,
 	.packet = gps103_packet,
-	.silent = is_silent,
+	.answered = is_answered,
 	.answer = gps103_answer
 };

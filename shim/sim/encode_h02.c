@@ -26,9 +26,9 @@ is_text(const char *device)
 }
 
 static bool
-is_silent(const char *device)
+is_answered(const DialectRecord *record)
 {
-	return !is_text(device);
+	return record->data[0] == '*';
 }
 
 static bool
@@ -139,17 +139,17 @@ h02_answer(const char *in, size_t len, bool login, int *taken)
 		return len < 64 ? 0 : -1;
 	if (sscanf(in, "*HQ,%10[0-9],V4,V1,%14[0-9]#%n", number, time, &used) != 2 || in + used != end + 1 || strlen(time) != 14)
 		return -1;
-	*taken = 1;
+	*taken = DIALECT_ALL;
 	return used;
 }
 
 /* A damaged frame has no answer here: nothing is spoiled. */
 const Dialect dialect_h02 = {
 	.name = "h02",
-	.records_max = 1,
+	.records_max = 5,
 	.reduce = h02_reduce,
 	.record = h02_record,
 	.packet = h02_packet,
-	.silent = is_silent,
+	.answered = is_answered,
 	.answer = h02_answer
 };

@@ -142,7 +142,7 @@ emit(void *context, const char *device, int64_t time_us, uint64_t content, const
 	if (device)
 	{
 		last_device = device;
-		lane_key = (unsigned) strtoul(last_device, NULL, 10);
+		lane_key = (unsigned) strtoul(last_device + strcspn(last_device, "0123456789"), NULL, 10);
 	}
 	delivery_send(context, lane_key, device, time_us, content, line, len);
 }
