@@ -20,8 +20,8 @@ gt06_begin(Session *session, Decoded *out)
 	out->record->received_at_us = session->now_us;
 }
 
-static Gt06Result
-emit(const Gt06Message *m, Decoded *out)
+Gt06Result
+gt06_emit(const Gt06Message *m, Decoded *out)
 {
 	Record	   *r = out->record;
 
@@ -31,85 +31,6 @@ emit(const Gt06Message *m, Decoded *out)
 		r->raw = (Str) {m->frame->data, (uint32_t) m->frame->length};
 	out->emit(out->emit_arg, r);
 	return GT06_EMITTED;
-}
-
-/* What follows the fix, by type. */
-static void
-put_rest(Record *r, const Gt06Message *m, const unsigned char *p, size_t n, bool ignition_known)
-{
-	size_t		cell;
-
-	switch (m->type)
-	{
-		case 0x16:
-		case 0x26:
-		case 0x27:
-		case 0xa4:
-			/* The cell's size comes first, but not in all models. */
-			cell = m->type == 0xa4 ? 16 : 9;
-			if (n > cell && p[0] >= 8 && p[0] <= cell + 1)
-			{
-				(void) gt06_put_cell(r, p + 1, p[0] - 1, m->type == 0xa4);
-				gt06_put_status(r, p + p[0], n - p[0], ignition_known);
-			}
-			else if ((cell = gt06_put_cell(r, p, n, m->type == 0xa4)) > 0)
-				gt06_put_status(r, p + cell, n - cell, ignition_known);
-			break;
-		case 0x11:
-		case 0x12:
-		case 0x22:
-		case 0x2d:
-		case 0xa0:
-			cell = gt06_put_cell(r, p, n, m->type == 0xa0);
-			if (m->type != 0x12 && cell > 0 && n > cell && p[cell] <= 1 && !ignition_known)
-				BOOLEAN(r, "ignition", p[cell] == 1);
-			if (cell > 0 && n > cell + 1)
-				gt06_put_hex(r, RECORD_STR("gt06_rest"), p + cell, n - cell);
-			break;
-		default:
-			gt06_put_hex(r, RECORD_STR("gt06_rest"), p, n);
-			break;
-	}
-}
-
-static bool
-starts_with_date(const unsigned char *p)
-{
-	int64_t		us;
-
-	return gt06_read_date(p, &us);
-}
-
-/*
- * Where date and fix begin.  Usually at once; some models put their number
- * first (QH302R), or a one, their number and the time of sending (NT20).  The
- * eight digits of an IMEI never look like a date: its second byte is no month.
- */
-static size_t
-find_fix(const unsigned char *p, size_t n)
-{
-	if (starts_with_date(p))
-		return 0;
-	if (n >= 8 + DATE_SIZE + FIX_SIZE && starts_with_date(p + 8))
-		return 8;
-	if (n >= 15 + DATE_SIZE + FIX_SIZE && p[0] == 1 && starts_with_date(p + 9) && starts_with_date(p + 15))
-		return 15;
-	return 0;
-}
-
-static Gt06Result
-position(Session *session, const Gt06Message *m, Decoded *out, size_t at)
-{
-	const unsigned char *p = m->content + at;
-	bool		ignition_known;
-
-	if (at > m->length || m->length - at < DATE_SIZE + FIX_SIZE)
-		return GT06_MALFORMED;
-	gt06_begin(session, out);
-	gt06_put_date(session, out->record, p);
-	ignition_known = gt06_put_fix(out->record, p + DATE_SIZE);
-	put_rest(out->record, m, p + DATE_SIZE + FIX_SIZE, m->length - at - DATE_SIZE - FIX_SIZE, ignition_known);
-	return emit(m, out);
 }
 
 /* 13: switches, level, signal, language.  23: switches, battery in 1/100 V, signal. */
@@ -122,7 +43,7 @@ heartbeat(Session *session, const Gt06Message *m, Decoded *out)
 	if (m->length < 1)
 		return GT06_MALFORMED;
 	gt06_begin(session, out);
-	gt06_put_date(session, r, NULL);
+	gt06_put_date(session, m, r, NULL);
 	gt06_put_switches(r, p[0], false);
 	if (m->type == 0x23 && m->length >= 4)
 	{
@@ -133,9 +54,19 @@ heartbeat(Session *session, const Gt06Message *m, Decoded *out)
 	}
 	else if (m->length <= 6 && m->length >= 3)
 		gt06_put_levels(r, p[1], p[2]);
+	else if (m->type == 0x13 && m->length == 16)
+	{
+		/* Satellites, alarm, language, battery, mode, volts, times of work, temperature. */
+		if (p[5] <= 100)
+			NUMBER(r, "tracker_battery_percent", p[5]);
+		if (gt06_u16(p + 7) <= 3000)
+			NUMBER(r, "tracker_battery_v", gt06_u16(p + 7) / 100.0);
+		NUMBER(r, "temperature_c", (gt06_u16(p + 14) & 0x7fff) / (p[14] & 0x80 ? 10.0 : -10.0));
+		gt06_put_hex(r, RECORD_STR("gt06_rest"), p + 1, m->length - 1);
+	}
 	else
 		gt06_put_hex(r, RECORD_STR("gt06_rest"), p + 1, m->length - 1);
-	return emit(m, out);
+	return gt06_emit(m, out);
 }
 
 /* 19 and a5: the cell and a status; a date may come first. */
@@ -144,11 +75,11 @@ cell_status(Session *session, const Gt06Message *m, Decoded *out)
 {
 	const unsigned char *p = m->content;
 	size_t		n = m->length;
-	bool		dated = m->type == 0x19 && n >= 14 && starts_with_date(p);
+	bool		dated = m->type == 0x19 && n >= 14 && gt06_starts_with_date(p);
 	size_t		cell;
 
 	gt06_begin(session, out);
-	gt06_put_date(session, out->record, dated ? p : NULL);
+	gt06_put_date(session, m, out->record, dated ? p : NULL);
 	if (dated)
 	{
 		p += DATE_SIZE;
@@ -157,8 +88,8 @@ cell_status(Session *session, const Gt06Message *m, Decoded *out)
 	cell = gt06_put_cell(out->record, p, n, m->type == 0xa5);
 	if (cell == 0)
 		return GT06_MALFORMED;
-	gt06_put_status(out->record, p + cell, n - cell, false);
-	return emit(m, out);
+	gt06_put_status(out->record, p + cell, n - cell, false, false);
+	return gt06_emit(m, out);
 }
 
 /* 95, in three layouts: with a picture's name, with a fix, or neither. */
@@ -168,28 +99,29 @@ camera_alarm(Session *session, const Gt06Message *m, Decoded *out)
 	const unsigned char *p = m->content;
 	size_t		n = m->length;
 	Record	   *r = out->record;
+	bool		placed = n >= DATE_SIZE + 11;
 	uint8_t		code;
 
 	gt06_begin(session, out);
 	if (n >= 27 && p[0] == 0xff && p[1] == 0xff)
 	{
-		gt06_put_date(session, r, p + 3);
+		gt06_put_date(session, m, r, p + 3);
 		NUMBER(r, "satellites", p[9] & 15);
 		gt06_put_course(r, gt06_u16(p + 18), gt06_u32(p + 10), gt06_u32(p + 14));
-		if (gt06_u16(p + 18) & 0x1000)
+		if ((gt06_u16(p + 18) & 0x1000) && gt06_u16(p + 20) <= 350)
 			r->speed_kmh = gt06_u16(p + 20);
 		gt06_put_hex(r, RECORD_STR("gt06_rest"), p + 22, 2);
 		NUMBER(r, "event", p[24]);
 		if (n > 27)
 			gt06_put_text(r, RECORD_STR("file"), p + 27, n - 27);
-		return emit(m, out);
+		return gt06_emit(m, out);
 	}
 	if (n < DATE_SIZE + 1)
 		return GT06_MALFORMED;
-	gt06_put_date(session, r, p);
+	gt06_put_date(session, m, r, p);
 	p += DATE_SIZE;
 	n -= DATE_SIZE;
-	if (n >= 11)
+	if (placed)
 	{
 		gt06_put_course(r, gt06_u16(p + 8), gt06_u32(p), gt06_u32(p + 4));
 		p += 10;
@@ -202,6 +134,12 @@ camera_alarm(Session *session, const Gt06Message *m, Decoded *out)
 	switch (code)
 	{
 		case 0x01:
+			/* Cameras that tell no place have no such button. */
+			if (!placed)
+			{
+				TEXT(r, "alarm", "general");
+				break;
+			}
 			TEXT(r, "alarm", "sos");
 			BOOLEAN(r, "sos", true);
 			break;
@@ -225,28 +163,7 @@ camera_alarm(Session *session, const Gt06Message *m, Decoded *out)
 			BOOLEAN(r, "crash", true);
 			break;
 	}
-	return emit(m, out);
-}
-
-/* 7979 32 and 33: date, size of the fix, the fix or nothing. */
-static Gt06Result
-sized_fix(Session *session, const Gt06Message *m, Decoded *out)
-{
-	const unsigned char *p = m->content;
-	size_t		n = m->length;
-	size_t		size;
-
-	if (n < DATE_SIZE + 1)
-		return GT06_MALFORMED;
-	size = p[DATE_SIZE];
-	if (size > n - DATE_SIZE - 1 || (size > 0 && size < FIX_SIZE))
-		return GT06_MALFORMED;
-	gt06_begin(session, out);
-	gt06_put_date(session, out->record, p);
-	if (size > 0)
-		(void) gt06_put_fix(out->record, p + DATE_SIZE + 1);
-	gt06_put_hex(out->record, RECORD_STR("gt06_rest"), p + DATE_SIZE + 1 + size, n - DATE_SIZE - 1 - size);
-	return emit(m, out);
+	return gt06_emit(m, out);
 }
 
 /* 70: modules, each a number, a length, and what the number says. */
@@ -259,7 +176,7 @@ modules(Session *session, const Gt06Message *m, Decoded *out)
 	char		digits[41];
 
 	gt06_begin(session, out);
-	gt06_put_date(session, r, NULL);
+	gt06_put_date(session, m, r, NULL);
 	while (n >= 4)
 	{
 		unsigned	module = gt06_u16(p);
@@ -294,14 +211,14 @@ modules(Session *session, const Gt06Message *m, Decoded *out)
 			gt06_put_course(r, word, gt06_u32(p + 7), gt06_u32(p + 11));
 			if (word & 0x1000)
 			{
-				r->altitude_m = (int16_t) gt06_u16(p + 5);
+				gt06_put_altitude(r, gt06_u16(p + 5));
 				r->speed_kmh = p[15];
 			}
 		}
 		p += size;
 		n -= size;
 	}
-	return n == 0 ? emit(m, out) : GT06_MALFORMED;
+	return n == 0 ? gt06_emit(m, out) : GT06_MALFORMED;
 }
 
 /* Some models tell their place in words: "...Lat:N54.73,Lon:E25.27,...". */
@@ -335,7 +252,8 @@ put_worded_place(Record *r, const unsigned char *text, size_t n)
 {
 	Str			word;
 	double		lat,
-				lon;
+				lon,
+				number;
 	char		digits[14];
 	uint32_t	count = 0;
 
@@ -350,10 +268,10 @@ put_worded_place(Record *r, const unsigned char *text, size_t n)
 		return;
 	r->latitude = lat;
 	r->longitude = lon;
-	if (word_after(text, n, "Course:", &word))
-		(void) !tracker_number(word, &r->heading_deg);
-	if (word_after(text, n, "Speed:", &word))
-		(void) !tracker_number(word, &r->speed_kmh);
+	if (word_after(text, n, "Course:", &word) && tracker_number(word, &number) && number >= 0 && number <= 360)
+		r->heading_deg = number;
+	if (word_after(text, n, "Speed:", &word) && tracker_number(word, &number) && number >= 0 && number <= 350)
+		r->speed_kmh = number;
 }
 
 /* UTF-16 of the basic plane to UTF-8; what is beyond becomes a question mark. */
@@ -398,7 +316,7 @@ command_answer(Session *session, const Gt06Message *m, Decoded *out)
 	size_t		size;
 
 	gt06_begin(session, out);
-	gt06_put_date(session, out->record, NULL);
+	gt06_put_date(session, m, out->record, NULL);
 	if (m->type == 0x21)
 	{
 		if (n < 5)
@@ -408,59 +326,120 @@ command_answer(Session *session, const Gt06Message *m, Decoded *out)
 		else
 			gt06_put_text(out->record, RECORD_STR("command_result"), p + 5, n - 5);
 		put_worded_place(out->record, p + 5, n - 5);
-		return emit(m, out);
+		return gt06_emit(m, out);
 	}
 	if (n < 5)
 		return GT06_MALFORMED;
 	/* The size counts the mark too; some models leave it 0. */
 	size = p[0] >= 4 && p[0] <= n - 1 ? p[0] - 4u : n - 5 - (n >= 7 ? 2 : 0);
 	gt06_put_text(out->record, RECORD_STR("command_result"), p + 5, size);
-	return emit(m, out);
+	return gt06_emit(m, out);
 }
 
-/* 94: a kind, and what it says. */
+/* Of a card or tag: as text, or two bytes, its number, a sum and an end. */
+static void
+put_tag(Record *r, const unsigned char *p, size_t n)
+{
+	if (n == 8 && p[0] == 2)
+		gt06_put_hex(r, RECORD_STR("driver_id"), p + 2, 4);
+	else
+		gt06_put_text(r, RECORD_STR("driver_id"), p, n);
+}
+
+/* 94: a kind, and what it says; the short form has volts only. */
 static Gt06Result
 information(Session *session, const Gt06Message *m, Decoded *out)
 {
 	const unsigned char *p = m->content;
 	size_t		n = m->length;
 	Record	   *r = out->record;
+	size_t		filler;
 	char		digits[21];
 
 	if (n < 1)
 		return GT06_MALFORMED;
 	gt06_begin(session, out);
-	gt06_put_date(session, r, NULL);
-	if (p[0] == 0x00 && n == 3 && gt06_u16(p + 1) <= 10000)
-		NUMBER(r, "external_voltage_v", gt06_u16(p + 1) / 100.0);
-	else if (p[0] == 0x0a && n == 27 && tracker_bcd(p + 17, 10, digits))
-		gt06_put_copy(r, RECORD_STR("iccid"), digits, 20);
+	gt06_put_date(session, m, r, NULL);
+	if (!m->extended && n == 2)
+		gt06_put_volts(r, gt06_u16(p));
+	else if ((p[0] == 0x00 || p[0] == 0x0b) && n == 3)
+		gt06_put_volts(r, gt06_u16(p + 1));
+	else if (p[0] == 0x05 && (n == 2 || n == 2 + DATE_SIZE))
+	{
+		if (n > 2)
+			gt06_put_date(session, m, r, p + 1);
+		BOOLEAN(r, "door_open", (p[n - 1] & 1) != 0);
+		BOOLEAN(r, "digital_input_1", (p[n - 1] & 4) != 0);
+	}
+	else if (p[0] == 0x0a && n == 27)
+	{
+		/* The card's number has 19 digits or 20, then an f stands at the end. */
+		filler = (p[26] & 15) == 15 ? 1 : 0;
+		tracker_to_hex(p + 17, 10, digits);
+		gt06_put_copy(r, RECORD_STR("iccid"), digits, 20 - filler);
+	}
+	else if (p[0] == 0x1b)
+		put_tag(r, p + 1, n - 1);
+	else if (p[0] == 0x1e && n == 9)
+	{
+		NUMBER(r, "temperature_c", (int32_t) gt06_u32(p + 1) / 10.0);
+		if (gt06_u32(p + 5) <= 1000)
+			NUMBER(r, "humidity_percent", gt06_u32(p + 5) / 10.0);
+	}
 	else
 	{
+		/* 0d, a sensor's text, may have a date before it. */
+		size_t		at = p[0] == 0x0d && n > 1 + DATE_SIZE && p[1] != '!' ? 1 + DATE_SIZE : 1;
+
 		NUMBER(r, "information_kind", p[0]);
-		gt06_put_text(r, RECORD_STR("information"), p + 1, n - 1);
+		gt06_put_text(r, RECORD_STR("information"), p + at, n - at);
 	}
-	return emit(m, out);
+	return gt06_emit(m, out);
 }
 
-/* What nobody has told us to read: kept as it is, with its date if it has one. */
+/*
+ * What nobody has told us to read: kept as it is, with its date if it has one,
+ * and the first of its cells.
+ */
 static Gt06Result
 other(Session *session, const Gt06Message *m, Decoded *out)
 {
+	const unsigned char *p = m->content;
+	size_t		n = m->length;
+	bool		dated = n >= DATE_SIZE && gt06_starts_with_date(p);
+	Record	   *r = out->record;
 	char	   *name;
 
-	if (m->length == 0)
-		return GT06_NOTHING;
-	if (m->length > KEPT_MAX)
+	if (n == 0 || n > KEPT_MAX)
 		return GT06_NOTHING;
 	gt06_begin(session, out);
-	gt06_put_date(session, out->record, m->length >= DATE_SIZE && starts_with_date(m->content) ? m->content : NULL);
-	name = record_scratch(out->record, 8);
+	gt06_put_date(session, m, r, dated ? p : NULL);
+	name = record_scratch(r, 8);
 	if (name == NULL)
 		return GT06_NOTHING;
 	snprintf(name, 8, "gt06_%02x", m->type);
-	gt06_put_hex(out->record, (Str) {name, 7}, m->content, m->length);
-	return emit(m, out);
+	switch (dated ? m->type : 0)
+	{
+		case 0x18:
+		case 0x24:
+		case 0x28:
+		case 0x2c:
+		case 0x2e:
+			/* Some put a byte before the first cell. */
+			p += m->type == 0x24 && n == 44 ? 7 : 6;
+			(void) gt06_put_cell(r, p, n - (size_t) (p - m->content), false);
+			break;
+		case 0xa1:
+		case 0xa2:
+			(void) gt06_put_cell(r, p + 6, n - 6, true);
+			break;
+		case 0x2a:
+			/* Somebody's telephone number follows the fix. */
+			n = n < DATE_SIZE + FIX_SIZE ? n : DATE_SIZE + FIX_SIZE;
+			break;
+	}
+	gt06_put_hex(r, (Str) {name, 7}, m->content, n);
+	return gt06_emit(m, out);
 }
 
 Gt06Result
@@ -474,7 +453,7 @@ gt06_report(Session *session, const Gt06Message *m, Decoded *out)
 		{
 			case 0x32:
 			case 0x33:
-				return sized_fix(session, m, out);
+				return gt06_sized_fix(session, m, out);
 			case 0x36:
 				return other(session, m, out);
 		}
@@ -490,9 +469,9 @@ gt06_report(Session *session, const Gt06Message *m, Decoded *out)
 		case 0xa5:
 			return cell_status(session, m, out);
 		case 0x34:
-			return position(session, m, out, 4);
+			return gt06_position(session, m, out, 4);
 		case 0x61:
-			return position(session, m, out, 8);
+			return gt06_position(session, m, out, 8);
 		case 0x70:
 			return modules(session, m, out);
 		case 0x94:
@@ -517,13 +496,13 @@ gt06_report(Session *session, const Gt06Message *m, Decoded *out)
 		case 0x38:
 		case 0xa0:
 		case 0xa4:
-			return n < DATE_SIZE + FIX_SIZE ? GT06_MALFORMED : position(session, m, out, find_fix(p, n));
+			return n < DATE_SIZE + FIX_SIZE ? GT06_MALFORMED : gt06_position(session, m, out, gt06_find_fix(p, n));
 		case 0xa1:
 		case 0xa2:
 		case 0xa3:
 			/* A fix when its size, 12, is in the upper half; else cells, networks, steps. */
-			if (n >= DATE_SIZE + FIX_SIZE && starts_with_date(p) && p[DATE_SIZE] >> 4 >= FIX_SIZE)
-				return position(session, m, out, 0);
+			if (n >= DATE_SIZE + FIX_SIZE && gt06_starts_with_date(p) && p[DATE_SIZE] >> 4 >= FIX_SIZE)
+				return gt06_position(session, m, out, 0);
 			return other(session, m, out);
 	}
 	return other(session, m, out);

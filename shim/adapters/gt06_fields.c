@@ -38,16 +38,27 @@ gt06_read_date(const unsigned char *p, int64_t *us)
 	return p[0] < 100 && tracker_time(2000 + p[0], p[1], p[2], p[3], p[4], p[5], us);
 }
 
-/* For messages that have no time their receipt is it. */
+bool
+gt06_starts_with_date(const unsigned char *p)
+{
+	int64_t		us;
+
+	return gt06_read_date(p, &us);
+}
+
+/*
+ * For messages that have no time their receipt is it.  The old types have the
+ * tracker's own time; those from 20 on have UTC, whatever zone it logged in with.
+ */
 void
-gt06_put_date(Session *session, Record *r, const unsigned char *p)
+gt06_put_date(Session *session, const Gt06Message *m, Record *r, const unsigned char *p)
 {
 	const Gt06Session *state = session->state;
 
 	r->has_event_time = p == NULL || gt06_read_date(p, &r->event_time_us);
 	if (p == NULL)
 		r->event_time_us = session->now_us;
-	else if (r->has_event_time)
+	else if (r->has_event_time && m->type < 0x20)
 		r->event_time_us -= (int64_t) state->zone_seconds * 1000000;
 }
 
@@ -93,6 +104,18 @@ big_endian(const unsigned char *p, size_t n)
 	return (double) sum;
 }
 
+void
+gt06_put_cell_of(Record *r, unsigned mcc, unsigned mnc, double area, double cell)
+{
+	char		text[16];
+
+	if (mcc == 0 || mcc > 999 || mnc > 999)
+		return;
+	gt06_put_copy(r, RECORD_STR("gsm_operator"), text, (size_t) snprintf(text, sizeof(text), "%03u%02u", mcc, mnc));
+	NUMBER(r, "cell_lac", area);
+	NUMBER(r, "cell_id", cell);
+}
+
 /*
  * Country, network (two bytes when the country's upper bit says so), area and
  * cell: two and three bytes, or four and eight.  Returns the bytes taken, 0
@@ -104,26 +127,17 @@ gt06_put_cell(Record *r, const unsigned char *p, size_t n, bool wide)
 	size_t		area = wide ? 4 : 2;
 	size_t		cell = wide ? 8 : 3;
 	size_t		network = n > 0 && p[0] & 0x80 ? 2 : 1;
-	unsigned	mcc;
-	unsigned	mnc;
-	char		text[16];
+	size_t		size = 2 + network + area + cell;
 
-	if (n < 2 + network + area + cell)
+	if (n < size)
 		return 0;
-	mcc = gt06_u16(p) & 0x7fff;
-	mnc = network == 2 ? gt06_u16(p + 2) : p[2];
-	p += 2 + network;
-	if (mcc > 0 && mcc <= 999 && mnc <= 999)
-	{
-		gt06_put_copy(r, RECORD_STR("gsm_operator"), text, (size_t) snprintf(text, sizeof(text), "%03u%02u", mcc, mnc));
-		NUMBER(r, "cell_lac", big_endian(p, area));
-		NUMBER(r, "cell_id", big_endian(p + area, cell));
-	}
-	return 2 + network + area + cell;
+	gt06_put_cell_of(r, gt06_u16(p) & 0x7fff, network == 2 ? gt06_u16(p + 2) : p[2],
+					 big_endian(p + 2 + network, area), big_endian(p + 2 + network + area, cell));
+	return size;
 }
 
-static void
-put_alarm(Record *r, uint8_t code)
+void
+gt06_put_alarm(Record *r, uint8_t code)
 {
 	static const struct
 	{
@@ -133,13 +147,16 @@ put_alarm(Record *r, uint8_t code)
 		{0x01, RECORD_STR("sos")}, {0x02, RECORD_STR("power_cut")}, {0x03, RECORD_STR("vibration")},
 		{0x04, RECORD_STR("fence_enter")}, {0x05, RECORD_STR("fence_exit")}, {0x06, RECORD_STR("overspeed")},
 		{0x09, RECORD_STR("movement")}, {0x0a, RECORD_STR("gps_lost")}, {0x0b, RECORD_STR("gps_found")},
-		{0x0c, RECORD_STR("power_on")}, {0x0e, RECORD_STR("low_power")}, {0x0f, RECORD_STR("low_power_protection")},
+		{0x0c, RECORD_STR("power_on")}, {0x0d, RECORD_STR("gps_first_fix")},
+		{0x0e, RECORD_STR("low_power")}, {0x0f, RECORD_STR("low_power_protection")},
 		{0x10, RECORD_STR("sim_change")}, {0x11, RECORD_STR("power_off")}, {0x12, RECORD_STR("airplane_mode")},
 		{0x13, RECORD_STR("tamper")}, {0x14, RECORD_STR("door")}, {0x15, RECORD_STR("low_battery_shutdown")},
 		{0x16, RECORD_STR("sound")}, {0x17, RECORD_STR("false_base_station")}, {0x18, RECORD_STR("cover_open")},
-		{0x19, RECORD_STR("low_battery")}, {0x23, RECORD_STR("fall")}, {0x25, RECORD_STR("tamper")},
+		{0x19, RECORD_STR("low_battery")}, {0x20, RECORD_STR("deep_sleep")},
+		{0x23, RECORD_STR("fall")}, {0x25, RECORD_STR("tamper")},
 		{0x29, RECORD_STR("hard_acceleration")}, {0x2a, RECORD_STR("hard_left_turn")},
-		{0x2b, RECORD_STR("hard_right_turn")}, {0x2c, RECORD_STR("collision")}, {0x30, RECORD_STR("hard_braking")}
+		{0x2b, RECORD_STR("hard_right_turn")}, {0x2c, RECORD_STR("collision")}, {0x30, RECORD_STR("hard_braking")},
+		{0x32, RECORD_STR("unplugged")}, {0xfe, RECORD_STR("ignition_on")}, {0xff, RECORD_STR("ignition_off")}
 	};
 	char		text[16];
 
@@ -207,25 +224,63 @@ gt06_put_levels(Record *r, uint8_t voltage, uint8_t signal)
 		NUMBER(r, "gsm_signal_percent", signal);
 }
 
-/* Switches, levels, alarm, language, and in multi-fence models a fence's number. */
 void
-gt06_put_status(Record *r, const unsigned char *p, size_t n, bool ignition_known)
+gt06_put_altitude(Record *r, uint16_t word)
 {
+	int			metres = (int16_t) word;
+
+	if (metres >= -500 && metres <= 20000)
+		r->altitude_m = metres;
+}
+
+void
+gt06_put_volts(Record *r, uint16_t hundredths)
+{
+	if (hundredths <= 10000)
+		NUMBER(r, "external_voltage_v", hundredths / 100.0);
+}
+
+void
+gt06_put_mileage(Record *r, const unsigned char *p)
+{
+	NUMBER(r, "odometer_km", gt06_u32(p) / 1000.0);
+}
+
+/*
+ * Switches, levels, alarm, language; then, by model, the fence's number, the
+ * mileage in metres, or both.  Switches and code may tell two alarms at once:
+ * SOS goes before all others, else the code.
+ */
+void
+gt06_put_status(Record *r, const unsigned char *p, size_t n, bool ignition_known, bool fenced)
+{
+	size_t		known = fenced && n > 5 ? 6 : 5;
+
 	if (n < 5)
 		return;
 	gt06_put_switches(r, p[0], ignition_known);
-	if (n == 6 && p[5] <= 2)
-	{
-		/* voltage of some other scale, per cent, signal, alarm, language */
-		if (p[2] <= 100)
-			NUMBER(r, "tracker_battery_percent", p[2]);
-		if (p[3] <= 100)
-			NUMBER(r, "gsm_signal_percent", p[3]);
-		put_alarm(r, p[4]);
-		return;
-	}
 	gt06_put_levels(r, p[1], p[2]);
-	put_alarm(r, p[3]);
+	gt06_put_alarm(r, p[3]);
+	if ((p[0] >> 3 & 7) == 4)
+		TEXT(r, "alarm", "sos");
+	if (known == 6 && (p[3] == 0x04 || p[3] == 0x05))
+		NUMBER(r, "fence", p[5]);
+	if (n == known + 4)
+		gt06_put_mileage(r, p + known);
+	else if (n > known)
+		gt06_put_hex(r, RECORD_STR("gt06_rest"), p + known, n - known);
+}
+
+/* Of other models: switches, voltage of some scale, per cent, signal, alarm, language. */
+void
+gt06_put_percents(Record *r, const unsigned char *p, bool ignition_known)
+{
+	gt06_put_switches(r, p[0], ignition_known);
+	if (p[2] <= 100)
+		NUMBER(r, "tracker_battery_percent", p[2]);
+	if (p[3] <= 100)
+		NUMBER(r, "gsm_signal_percent", p[3]);
+	gt06_put_alarm(r, p[4]);
 }
 
 void

@@ -125,7 +125,9 @@ test_login(void)
 	send_message(false, "01", LOGIN "100b" "3201", 0);
 	send_message(false, "12", DATE FIX COURSE CELL, 0);
 	ok(feed.nrecords == 1 && feed.records[0].event_time_us == TIME_US - INT64_C(8) * 3600 * 1000000,
-	   "login: the zone that it tells counts");
+	   "login: the zone that it tells counts for the old types");
+	send_message(false, "22", DATE FIX COURSE CELL, 0);
+	ok(feed.nrecords == 2 && feed.records[1].event_time_us == TIME_US, "login: the newer ones are UTC");
 	feed_end(&feed);
 }
 
@@ -237,9 +239,12 @@ test_status(void)
 	is_int(buf_len(&feed.out), 10, "heartbeat: answered");
 	take(false, "23", "00" "0186" "04" "0002");
 	ok(near(number("tracker_battery_v"), 3.9), "heartbeat of the other kind: volts");
-	take(false, "26", DATE FIX COURSE "09" CELL "60" "05" "04" "02" "01");
+	take(false, "26", DATE FIX COURSE "09" CELL "58" "05" "04" "02" "01");
 	check_position("alarm");
 	is_str(text("alarm"), "power_cut", "alarm: its byte goes before the switches");
+	take(false, "26", DATE FIX COURSE "09" CELL "60" "05" "04" "02" "01");
+	is_str(text("alarm"), "sos", "alarm: SOS goes before its byte");
+	is_int(number("alarm_code"), 2, "alarm: which is kept");
 	take(false, "16", DATE FIX COURSE CELL "60" "05" "04" "00" "01");
 	is_str(text("alarm"), "sos", "alarm: the switches; no size of the cell");
 	is_str(text("sos"), "true", "alarm: SOS");
@@ -257,6 +262,9 @@ test_status(void)
 	check_position("camera: event");
 	is_int(number("event"), 105, "camera: the event's number");
 	is_str(text("file"), "a.mp4", "camera: its film");
+	take(false, "95", DATE "01");
+	is_str(text("alarm"), "general", "camera: without a place it is no SOS");
+	is_str(text("sos"), "", "camera: nor told so");
 	take(false, "15", "06" "00000000" "4f4b" "0002");
 	is_str(text("command_result"), "OK", "answer to a command");
 	take(true, "21", "00000000" "02" "004f004b20ac");
@@ -273,6 +281,96 @@ test_status(void)
 	/* 2027-01-15 08:09:09 */
 	ok(buf_len(&feed.out) == 16 && memcmp(buf_data(&feed.out), "\x78\x78\x0b\x8a\x1b\x01\x0f\x08\x09\x09\x01\x02", 12) == 0,
 	   "the time is told");
+	feed_end(&feed);
+}
+
+/* What models put behind a fix. */
+static void
+test_models(void)
+{
+	take(false, "22", DATE FIX COURSE CELL "01" "05" "01" "0000ea60");
+	is_str(text("ignition"), "true", "22: ignition");
+	is_int(number("upload_mode"), 5, "22: why it was sent");
+	is_str(text("reuploaded"), "true", "22: late");
+	ok(near(number("odometer_km"), 60), "22: mileage");
+	take(false, "a0", DATE FIX COURSE "8106" "0002" "00001a2b" "000000000000abcd" "00" "00" "00");
+	is_str(text("gsm_operator"), "26202", "a0: a network of two bytes");
+	is_str(text("ignition"), "false", "a0: ignition");
+	take(false, "37", DATE FIX COURSE CELL "01" "00" "00" "0027" "02" "04ce" "002e" "04" "0000ea60");
+	ok(near(number("external_voltage_v"), 12.3) && near(number("odometer_km"), 60), "37: modules");
+	take(false, "12", DATE FIX COURSE CELL "0000ea60");
+	ok(near(number("odometer_km"), 60), "12: mileage");
+	take(false, "12", DATE FIX COURSE CELL "42" "04ce" "03" "00");
+	is_str(text("ignition"), "true", "12: switches");
+	ok(near(number("external_voltage_v"), 12.3), "12: volts");
+	is_int(number("gsm_signal_percent"), 75, "12: network");
+	take(false, "12", DATE FIX COURSE CELL "00" "04ce" "04" "01" "0007" "85" "00001770");
+	ok(number("temperature_c") == -5 && near(number("odometer_km"), 60), "12: temperature, mileage");
+	is_str(text("alarm"), "sos", "12: alarm");
+	take(false, "11", DATE FIX COURSE "0106" "0002" "1a2b" "0000abcd");
+	is_str(text("gsm_operator"), "26202", "11: a network of two bytes");
+	is_int(number("cell_id"), 0xabcd, "11: a cell of four");
+	take(false, "17", DATE FIX COURSE CELL "bf00000123456789" "00");
+	is_str(text("driver_id"), "bf00000123456789", "17: driver");
+	take(false, "31", DATE FIX COURSE CELL "c415010000000000" "00" "02a6");
+	ok(feed.nrecords == 1 && feed.records[0].altitude_m == 678, "31: altitude");
+	take(false, "31", DATE FIX COURSE CELL "c415010000000000" "00" "7fff");
+	ok(feed.nrecords == 1 && isnan(feed.records[0].altitude_m), "31: none that could be");
+	take(false, "22", "01" LOGIN DATE DATE FIX COURSE "0000000000000000" "00" "46" "0984" "28" "4c" "0002" "00000000" "0171");
+	ok(near(number("external_voltage_v"), 24.36) && near(number("tracker_battery_v"), 4) &&
+	   near(number("engine_hours_h"), 6.15), "volts and hours of work");
+
+	/* The size of the cell counts itself, or not, or is 0, or is not there. */
+	take(false, "16", DATE FIX COURSE "08" CELL "47" "06" "03" "30" "02");
+	is_str(text("alarm"), "hard_braking", "a size without itself");
+	is_str(text("ignition"), "true", "and the switches behind");
+	take(false, "16", DATE FIX COURSE "08" CELL "45" "06" "04" "e8" "01" "c300000123456789");
+	is_str(text("alarm"), "code_232", "a driver's card");
+	is_str(text("driver_id"), "c300000123456789", "and its number");
+	take(false, "26", DATE FIX COURSE "0a" "8106" "0002" "1a2b" "00abcd" "47" "06" "03" "06" "02");
+	is_str(text("alarm"), "overspeed", "a network of two bytes");
+	take(false, "16", DATE FIX COURSE "00" "47" "06" "03" "06" "02");
+	is_str(text("alarm"), "overspeed", "a size of 0");
+	take(false, "16", DATE FIX COURSE "00" "0000000000000000" "47" "06" "03" "06" "02");
+	is_str(text("alarm"), "overspeed", "a size of 0, and zeros");
+	take(false, "16", DATE FIX COURSE "09" CELL "03" "41" "3e" "42" "01" "02");
+	is_int(number("tracker_battery_percent"), 62, "per cent");
+	is_str(text("alarm"), "sos", "per cent: alarm");
+	take(false, "27", DATE FIX COURSE "09" CELL "40" "05" "04" "05" "02" "01");
+	is_str(text("alarm"), "fence_exit", "a fence");
+	is_int(number("fence"), 1, "and its number");
+	take(false, "26", DATE FIX COURSE "09" CELL "46" "05" "04" "03" "02" "0000ea60");
+	ok(near(number("odometer_km"), 60), "an alarm's mileage");
+	take(false, "27", DATE FIX COURSE "09" CELL "46" "05" "04" "03" "02" "ff" "0000ea60");
+	ok(near(number("odometer_km"), 60) && isnan(number("fence")), "behind a fence of none");
+
+	take(false, "16", "000000000000" FIX "04f5" "09" CELL "40" "05" "04" "03" "02");
+	is_str(text("alarm"), "vibration", "an alarm before clock and fix");
+	ok(feed.nrecords == 1 && feed.records[0].event_time_us == FEED_NOW_US && !feed.records[0].defect[0], "is of now");
+	take(false, "16", "000000000000" FIX COURSE "09" CELL "40" "05" "04" "03" "02");
+	is_str(feed.nrecords ? feed.records[0].defect : "", "missing_field:event_time", "a fix without a date is not");
+
+	take(false, "13", "40" "8019" "00" "00" "2e" "42" "016f" "00" "0872" "0000" "802b");
+	is_int(number("tracker_battery_percent"), 46, "heartbeat: per cent");
+	ok(near(number("tracker_battery_v"), 3.67) && near(number("temperature_c"), 4.3), "heartbeat: volts, temperature");
+	take(false, "28", DATE CELL "3e");
+	is_int(number("cell_id"), 0xabcd, "cells: the first");
+	take(false, "a1", DATE "0106" "02" "00001a2b" "000000000000abcd" "3e");
+	is_int(number("cell_id"), 0xabcd, "wide cells: the first");
+	take(false, "2a", DATE FIX COURSE "3132333435");
+	ok(strstr(text("gt06_2a"), "3132333435") == NULL, "2a: the telephone number is not kept");
+	take(true, "94", "05" DATE "03");
+	is_str(text("door_open"), "true", "information: door");
+	take(true, "94", "0a" LOGIN LOGIN "8949012345678901234f");
+	is_str(text("iccid"), "8949012345678901234", "information: a card of nineteen digits");
+	take(true, "94", "1b" "02" "08" "4277efef" "35" "03");
+	is_str(text("driver_id"), "4277efef", "information: tag");
+	take(true, "94", "1e" "ffffffce" "000002ee");
+	ok(near(number("temperature_c"), -5) && near(number("humidity_percent"), 75), "information: weather");
+	take(true, "94", "0d" DATE "2141494f494c");
+	is_str(text("information"), "!AIOIL", "information: a sensor's text");
+	take(false, "94", "04ce");
+	ok(near(number("external_voltage_v"), 12.3), "information, short: volts");
 	feed_end(&feed);
 }
 
@@ -376,6 +474,7 @@ main(void)
 	test_login();
 	test_position();
 	test_status();
+	test_models();
 	test_hostile();
 	buf_trim();
 	return tap_done();
