@@ -39,8 +39,8 @@ inflate_some(z_stream *z, size_t len, size_t limit, Buf *out, size_t *produced, 
 	return GZIP_OK;
 }
 
-GzipResult
-gzip_inflate(const char *text, size_t len, size_t limit, Buf *out)
+static GzipResult
+inflate_all(const char *text, size_t len, int window_bits, size_t limit, Buf *out)
 {
 	z_stream	z = {0};
 	GzipResult	result = GZIP_OK;
@@ -49,8 +49,7 @@ gzip_inflate(const char *text, size_t len, size_t limit, Buf *out)
 
 	if (len == 0 || len > UINT32_MAX)
 		return len == 0 ? GZIP_CORRUPT : GZIP_TOO_LARGE;
-	/* 16: gzip, and nothing else */
-	if (inflateInit2(&z, 16 + MAX_WBITS) != Z_OK)
+	if (inflateInit2(&z, window_bits) != Z_OK)
 		return GZIP_NO_MEMORY;
 	z.next_in = (Bytef *) text;
 	z.avail_in = (uInt) len;
@@ -73,4 +72,17 @@ gzip_inflate(const char *text, size_t len, size_t limit, Buf *out)
 	}
 	inflateEnd(&z);
 	return result;
+}
+
+GzipResult
+gzip_inflate(const char *text, size_t len, size_t limit, Buf *out)
+{
+	/* 16: gzip, and nothing else */
+	return inflate_all(text, len, 16 + MAX_WBITS, limit, out);
+}
+
+GzipResult
+gzip_inflate_zlib(const char *text, size_t len, size_t limit, Buf *out)
+{
+	return inflate_all(text, len, MAX_WBITS, limit, out);
 }

@@ -25,4 +25,8 @@ typedef enum GzipResult
 extern GzipResult gzip_inflate(const char *text, size_t len, size_t limit, Buf *out)
 			__attribute__((warn_unused_result));
 
+/* The same of what zlib wrapped itself (RFC 1950). */
+extern GzipResult gzip_inflate_zlib(const char *text, size_t len, size_t limit, Buf *out)
+			__attribute__((warn_unused_result));
+
 #endif							/* SHIM_GZIP_H */

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "plausible.h"
 #include "tracker_report.h"
 #include "tracker_text.h"
 
@@ -237,14 +238,17 @@ put_event(Record *record, Str event)
 		{"bonnet alarm", "bonnet"},
 		{"footbrake alarm", "footbrake"},
 		{"DTC", "fault"},
-		{"service", "service"},
-		{"oil1", "fuel_leak"},
-		{"oil2", "fuel_leak"},
-		{"oil 1", "fuel_leak"},
-		{"oil 2", "fuel_leak"}
+		{"service", "service"}
 	};
 
 	tracker_put_text(record, "event_type", event);
+	if (event.len > 3 && memcmp(event.data, "oil", 3) == 0)
+	{
+		/* oil1 and oil2: it drops in that tank; or the level that it fell to */
+		tracker_put_text(record, "alarm", RECORD_STR("fuel_leak"));
+		if (event.data[3] == ' ' && event.len > 5)
+			(void) put_percent(record, "fuel_percent", (Str) {event.data + 4, event.len - 4});
+	}
 	if (event.len > 2 && memcmp(event.data, "T:", 2) == 0)
 	{
 		(void) tracker_put_decimal(record, "temperature_c", (Str) {event.data + 2, event.len - 2});
@@ -404,6 +408,16 @@ read_plain(const Text *text, const Frame *frame, Record *record)
 	put_flag(record, "external_power", field(text, 17));
 }
 
+/* imei:ID,L: some models begin so, and with A, instead of ##. */
+static bool
+is_login(const Text *text)
+{
+	Str			event = text->field[1];
+
+	return (tracker_equals(event, "L") || tracker_equals(event, "A")) &&
+		(text->n == 2 || (text->n == 3 && text->field[2].len == 0));
+}
+
 static DecodeStatus
 decode_report(Session *session, const Frame *frame, Str whole, Decoded *out)
 {
@@ -419,6 +433,11 @@ decode_report(Session *session, const Frame *frame, Str whole, Decoded *out)
 	}
 	if (tracker_equals(event, "vr"))
 		return DECODE_IGNORED;	/* a piece of a picture */
+	if (is_login(&text))
+	{
+		(void) !buf_printf(out->reply, "LOAD");
+		return DECODE_REPLY;
+	}
 	record = tracker_report(session, out);
 	put_event(record, event);
 	if (tracker_equals(event, "OBD"))
@@ -436,6 +455,7 @@ decode_report(Session *session, const Frame *frame, Str whole, Decoded *out)
 	if (tracker_equals(event, "help me") &&
 		!(record->defect.len > 8 && memcmp(record->defect.data, "malformed", 9) == 0))
 		out->tag = TAG_SOS;
+	plausible(record);
 	out->emit(out->emit_arg, record);
 	return DECODE_OK;
 }

@@ -9,14 +9,20 @@
 #include <string.h>
 
 #include "crc.h"
+#include "gzip.h"
 #include "tracker_text.h"
 
 #define CRC_DIGITS_MAX 6		/* 0x and four */
 #define COUNT_MAX 0xffffu
+#define PACKED 0xff				/* begins a compressed line: then its length and zlib's bytes */
+#define PACKED_HEAD 3
+#define UNPACKED_MAX 131072
+#define FILE_MAX 1048576		/* bytes of a piece of a file */
 
 typedef struct WialonSession
 {
 	bool		sums;			/* 2.x: each line has a checksum */
+	uint32_t	skip;			/* bytes of a file that follow */
 } WialonSession;
 
 /* Decoded.tag: what the line was, and for a batch how many records << 8. */
@@ -43,12 +49,45 @@ typedef struct WialonLine
 	Str			body;
 } WialonLine;
 
-/* Lines; a datagram may end without one's end. */
+static inline bool
+is_packed(const char *data)
+{
+	return (unsigned char) data[0] == PACKED;
+}
+
+static FrameStatus
+frame_packed(const Session *session, const char *data, size_t len, Frame *out)
+{
+	out->length = len;
+	if (len >= PACKED_HEAD)
+	{
+		size_t		length = (unsigned char) data[1] | (size_t) (unsigned char) data[2] << 8;
+
+		if (length <= len - PACKED_HEAD)
+		{
+			out->length = PACKED_HEAD + length;
+			return FRAME_READY;
+		}
+	}
+	return session->datagram ? FRAME_READY : FRAME_MORE;
+}
+
+/* Lines, or what is compressed of one; a datagram may end without one's end. */
 static FrameStatus
 wialon_frame(Session *session, const char *data, size_t len, Frame *out)
 {
-	const char *end = memchr(data, '\n', len);
+	WialonSession *state = session->state;
+	const char *end;
 
+	if (state->skip > 0)
+	{
+		out->length = len < state->skip ? len : state->skip;
+		state->skip -= (uint32_t) out->length;
+		return FRAME_SKIP;
+	}
+	if (is_packed(data))
+		return frame_packed(session, data, len, out);
+	end = memchr(data, '\n', len);
 	out->length = end != NULL ? (size_t) (end - data) + 1 : len;
 	if (end == NULL && !session->datagram)
 		return FRAME_MORE;
@@ -327,12 +366,54 @@ message(Session *session, const WialonLine *line, Decoded *out)
 	return DECODE_OK;
 }
 
+/*
+ * A picture (I) or a tachograph's file (T) in pieces, each with its bytes behind
+ * the line; IT says what will come.  Nobody here asks for files: each piece is
+ * told not to be taken, and what follows is passed over.
+ */
 static DecodeStatus
-wialon_decode(Session *session, const Frame *frame, Decoded *out)
+file(Session *session, const WialonLine *line, Decoded *out)
+{
+	WialonSession *state = session->state;
+	bool		picture = tracker_equals(line->type, "I");
+	Str			rest = line->body;
+	Str			piece;
+	Str			index;
+	int			size;
+
+	if (tracker_equals(line->type, "IT"))
+		return reply(out, "#AIT#0");
+	/* size;number;... or, of a tachograph, code;size;number;... */
+	if (!picture)
+		(void) !tracker_field(&rest, ';', &piece);
+	if (!tracker_field(&rest, ';', &piece) || !tracker_field(&rest, ';', &index) ||
+		piece.len == 0 || !tracker_digits(piece.data, piece.len, &size) || size > FILE_MAX ||
+		index.len == 0 || index.len > 9 || !tracker_digits(index.data, index.len, &(int) {0}))
+	{
+		wialon_quarantine(session, line->raw, "file", out);
+		return refuse(out, "malformed file");
+	}
+	state->skip = (uint32_t) size;
+	if (!buf_printf(out->reply, "#A%s#%.*s;0\r\n", picture ? "I" : "T", (int) index.len, index.data))
+		return refuse(out, "out of memory");
+	return DECODE_REPLY;
+}
+
+/* Of this protocol's later versions, perhaps: capital letters and few. */
+static bool
+is_type(Str type)
+{
+	for (uint32_t i = 0; i < type.len; i++)
+		if (type.data[i] < 'A' || type.data[i] > 'Z')
+			return false;
+	return type.len > 0 && type.len <= 4;
+}
+
+static DecodeStatus
+decode_line(Session *session, const Frame *frame, Decoded *out)
 {
 	WialonLine	line;
 
-	out->tag = ANSWER_NONE;
 	if (!split(frame, &line))
 	{
 		wialon_quarantine(session, line.raw, "", out);
@@ -359,11 +440,48 @@ wialon_decode(Session *session, const Frame *frame, Decoded *out)
 		return batch(session, &line, out);
 	if (tracker_equals(line.type, "M"))
 		return message(session, &line, out);
-	/* Bytes that are no lines follow these; nobody here asks for them. */
 	if (tracker_equals(line.type, "I") || tracker_equals(line.type, "T") || tracker_equals(line.type, "IT"))
-		return refuse(out, "files are not taken");
+		return file(session, &line, out);
+	if (is_type(line.type))
+		return DECODE_IGNORED;
 	wialon_quarantine(session, line.raw, "type", out);
 	return DECODE_OK;
+}
+
+/* What is compressed is one line. */
+static DecodeStatus
+unpack(Session *session, const Frame *frame, Decoded *out)
+{
+	Buf			text = {0};
+	Frame		line = {NULL, 0, NULL};
+	GzipResult	result = GZIP_CORRUPT;
+	const char *end = NULL;
+	DecodeStatus status;
+
+	if (frame->length > PACKED_HEAD)
+		result = gzip_inflate_zlib(frame->data + PACKED_HEAD, frame->length - PACKED_HEAD, UNPACKED_MAX, &text);
+	if (result == GZIP_OK && buf_len(&text) > 0)
+	{
+		line.data = buf_data(&text);
+		line.length = buf_len(&text);
+		end = memchr(line.data, '\n', line.length);
+	}
+	if (line.data != NULL && (end == NULL || end == line.data + line.length - 1))
+		status = decode_line(session, &line, out);
+	else
+	{
+		wialon_quarantine(session, (Str) {frame->data, (uint32_t) frame->length}, "compressed", out);
+		status = session->device[0] != '\0' ? DECODE_OK : refuse(out, "not wialon");
+	}
+	buf_release(&text);
+	return status;
+}
+
+static DecodeStatus
+wialon_decode(Session *session, const Frame *frame, Decoded *out)
+{
+	out->tag = ANSWER_NONE;
+	return is_packed(frame->data) ? unpack(session, frame, out) : decode_line(session, frame, out);
 }
 
 /* --- answers --- */

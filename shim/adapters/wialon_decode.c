@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "plausible.h"
 #include "tracker_text.h"
 
 #define INPUTS_NAMED 4			/* bits that have a signal of their own */
@@ -288,6 +289,7 @@ wialon_report(Session *session, Str body, int fields, Str raw, Decoded *out)
 	put_place(r, field);
 	if (fields == WIALON_FULL_FIELDS)
 		put_more(r, field);
+	plausible(r);
 	if (r->defect.len > 0 || r->device.len == 0)
 		r->raw = raw;
 	out->emit(out->emit_arg, r);

@@ -4,6 +4,7 @@
  *	  hostile or broken device sends.
  */
 #include <math.h>
+#include <zlib.h>
 
 #include "crc.h"
 #include "feed.h"
@@ -241,6 +242,81 @@ test_datagram(void)
 	is_str(feed.refused, "malformed identity", "datagram: no identity");
 }
 
+/* A value that cannot be is no reason to lose the place. */
+static void
+test_implausible(void)
+{
+	take("#D#" FIX ";120.5;NA;NA;452986639,;NA;ignition:1:1,sos:1:7,fuel_percent:2:255,alarm:1:3,vin:3:1M8GDM9AXKP042788,fuel_l:3:12.5\r\n");
+	ok(feed.nrecords == 1 && fabs(feed.records[0].latitude - 50.1105) < 1e-6, "implausible: the place is kept");
+	is_str(defect(), "", "implausible: nothing for the quarantine");
+	is_str(feed_out_text(&feed), "#AD#1\r\n", "implausible: taken");
+	ok(isnan(number("hdop")) && number("hdop_raw") == 120.5 && number("fuel_percent_raw") == 255 &&
+	   number("analog_input_1_v_raw") == 452986639, "implausible: kept under another name");
+	ok(feed_signal(&feed.records[0], "ignition")->kind == RECORD_BOOLEAN && number("sos_raw") == 7,
+	   "implausible: 1 is a boolean, 7 is none");
+	is_str(feed_signal(&feed.records[0], "alarm")->text, "3", "implausible: a number for a text");
+	ok(number("fuel_l") == 12.5, "implausible: a text for a number");
+	ok(feed_signal(&feed.records[0], "vin") == NULL, "implausible: no VIN is kept");
+	take("#SD#141123;221320;5006.6300;N;00840.9260;E;999;400;99999;9\r\n");
+	ok(feed.nrecords == 1 && isnan(feed.records[0].speed_kmh) && isnan(feed.records[0].heading_deg) &&
+	   isnan(feed.records[0].altitude_m) && number("speed_kmh_raw") == 999 && number("heading_deg_raw") == 400 &&
+	   number("altitude_m_raw") == 99999, "implausible: speed, course, height");
+}
+
+static void
+send_packed(const char *text, size_t step)
+{
+	unsigned char packed[512];
+	uLongf		length = sizeof(packed) - 3;
+
+	if (compress(packed + 3, &length, (const Bytef *) text, strlen(text)) != Z_OK)
+		abort();
+	packed[0] = 0xff;
+	packed[1] = (unsigned char) length;
+	packed[2] = (unsigned char) (length >> 8);
+	feed_bytes(&feed, (const char *) packed, 3 + length, step);
+}
+
+static void
+test_packed(void)
+{
+	for (int step = 0; step < 2; step++)
+	{
+		begin("", false);
+		send_packed("#L#861;NA\r\n", (size_t) step);
+		send_packed("#B#" FIX "|" FIX "\r\n", (size_t) step);
+		send_text("#P#\r\n", (size_t) step);
+		is_str(feed_out_text(&feed), "#AL#1\r\n#AB#2\r\n#AP#\r\n", "compressed: lines, between others");
+		ok(feed.nrecords == 2 && feed.records[1].event_time_us == TIME_US, "compressed: a batch");
+	}
+	take("\xff\x05");
+	is_int(feed.nframes, 0, "compressed: waits for the rest");
+	take("\xff\x05\x01");
+	is_int(feed.nframes, 0, "compressed: and for its bytes");
+	begin("861", false);
+	feed_bytes(&feed, "\xff\x03\x00xyz#P#\r\n", 11, 0);
+	is_str(defect(), "malformed:compressed", "compressed: no such thing");
+	is_str(feed_out_text(&feed), "#AP#\r\n", "compressed: the next line is read");
+	begin("861", false);
+	send_packed("#P#\r\n#P#\r\n", 0);
+	is_str(defect(), "malformed:compressed", "compressed: two lines in one");
+	begin("861", false);
+	feed_bytes(&feed, "\xff\x00\x00", 3, 0);
+	is_str(defect(), "malformed:compressed", "compressed: nothing");
+}
+
+static void
+test_files(void)
+{
+	begin("861", false);
+	send_text("#I#12;0;1;141123;221320;a.jpg\r\n#SD#\n\n123456#SD#" FIX "\r\n", 0);
+	is_str(feed_out_text(&feed), "#AI#0;0\r\n#ASD#1\r\n", "a picture is not taken, the next line is");
+	is_int(feed.nrecords, 1, "a picture is no record");
+	begin("861", false);
+	send_text("#IT#141123;221320;D1;0;3\r\n#T#0;4;7\r\n\r\n\r\n#P#\r\n", 1);
+	is_str(feed_out_text(&feed), "#AIT#0\r\n#AT#7;0\r\n#AP#\r\n", "a tachograph's file, byte by byte");
+}
+
 static void
 test_hostile(void)
 {
@@ -266,16 +342,20 @@ test_hostile(void)
 	take("#SD#141123;221320;5006.6300;N;00840.9260;E;18;245;112;x\r\n");
 	is_str(feed_out_text(&feed), "#ASD#12\r\n", "no number for the satellites");
 	take("#XX#1\r\n#SD#" FIX "\r\n");
-	is_str(defect(), "malformed:type", "an unknown type");
-	is_str(feed_out_text(&feed), "#ASD#1\r\n", "an unknown type has no answer");
+	is_int(feed.nrecords, 1, "a type of later versions is passed over");
+	is_str(feed_out_text(&feed), "#ASD#1\r\n", "... without an answer");
+	take("#x!#1\r\n");
+	is_str(defect(), "malformed:type", "what is no type");
 	take("garbage\r\n");
 	is_str(defect(), "malformed", "garbage of a device");
 	ok(feed.refused == NULL, "garbage of a device: it stays");
 	begin("", false);
 	send_text("GET / HTTP/1.1\r\n", 0);
 	is_str(feed.refused, "not wialon", "garbage before a login");
-	take("#I#100;0;1;141123;221320;a.jpg\r\n");
-	is_str(feed.refused, "files are not taken", "a file");
+	take("#I#-5;0;1;141123;221320;a.jpg\r\n");
+	is_str(feed.refused, "malformed file", "a file of no size");
+	take("#I#99999999;0;1;141123;221320;a.jpg\r\n");
+	is_str(feed.refused, "malformed file", "a file too large");
 
 	begin("861", false);
 	for (size_t i = 0; i < sizeof(noise); i++)
@@ -297,6 +377,9 @@ main(void)
 	test_batch();
 	test_sums();
 	test_datagram();
+	test_implausible();
+	test_packed();
+	test_files();
 	test_hostile();
 	buf_trim();
 	return tap_done();
