@@ -200,5 +200,6 @@ extern const Adapter adapter_h02;	/* adapters/h02.c */
 extern const Adapter adapter_gps103; /* adapters/gps103.c */
 extern const Adapter adapter_tk103; /* adapters/tk103.c */
 extern const Adapter adapter_tesla; /* adapters/tesla.c */
+extern const Adapter adapter_galileosky;	/* adapters/galileosky.c */
 
 #endif							/* SHIM_ADAPTER_H */

@@ -20,6 +20,7 @@ const Adapter *const adapters[] = {
 	&adapter_gps103,
 	&adapter_tk103,
 	&adapter_tesla,
+	&adapter_galileosky,
 	NULL
 };
 

@@ -95,6 +95,12 @@ crc16_arc(const void *data, size_t len)
 }
 
 uint16_t
+crc16_modbus(const void *data, size_t len)
+{
+	return crc16(table_ibm, 0xffff, data, len);
+}
+
+uint16_t
 crc16_x25(const void *data, size_t len)
 {
 	return crc16(table_ccitt, 0xffff, data, len) ^ 0xffff;

@@ -14,6 +14,7 @@ static void
 test_sums(void)
 {
 	is_int(crc16_arc("123456789", 9), 0xBB3D, "CRC-16/ARC");
+	is_int(crc16_modbus("123456789", 9), 0x4B37, "CRC-16/MODBUS");
 	is_int(crc16_x25("123456789", 9), 0x906E, "CRC-16/X.25");
 	is_int(crc16_kermit("123456789", 9), 0x2189, "CRC-16/KERMIT");
 	is_int(crc16_arc("", 0), 0, "of nothing");
