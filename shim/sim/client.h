@@ -66,6 +66,7 @@ typedef struct Lane
 	size_t		in_request;		/* http, mqtt, trackers: entries under way */
 	char		device[MESSAGE_DEVICE_SIZE];	/* trackers: whose connection it is */
 	bool		spoiled;		/* trackers: the packet under way is damaged */
+	uint32_t	mark;			/* trackers: what its answer has to repeat */
 	bool		answered;		/* trackers: it will be answered */
 } Lane;
 

@@ -12,6 +12,8 @@ tracker_opened(Lane *lane)
 
 	if (dialect->login)
 		dialect->login(&lane->control, lane->device);
+	if (dialect->mark)
+		lane->mark = dialect->mark(lane->control.data, lane->control.len);
 	lane_set_state(lane, lane->control.len > 0 ? LANE_GREETING : LANE_READY);
 }
 
@@ -58,6 +60,8 @@ tracker_produce(Lane *lane)
 	}
 	dialect->packet(&lane->control, lane->device, records, count);
 	lane->in_request = (size_t) count;
+	if (dialect->mark)
+		lane->mark = dialect->mark(lane->control.data + begin, lane->control.len - begin);
 	lane->spoiled = dialect->spoil && rng_chance(&c->rng, c->options.spoil_percent / 100) &&
 		dialect->spoil(&lane->control, begin);
 }
@@ -112,6 +116,11 @@ tracker_receive(Lane *lane, const char **reason)
 		if (used < 0)
 		{
 			*reason = "an answer that is not understood";
+			return false;
+		}
+		if (dialect->mark && dialect->mark(lane->input.data + done, (size_t) used) != lane->mark)
+		{
+			*reason = "it confirmed another packet";
 			return false;
 		}
 		done += (size_t) used;

@@ -14,9 +14,9 @@
 const char delivery_help[] =
 	"Delivery:\n"
 	"  --to HOST:PORT       the daemon's listener (127.0.0.1:7001)\n"
-	"  --protocol NAME      json (lines over TCP), http, mqtt, gl200, gps103, gt06,\n"
-	"                       h02, osmand, ruptela, teltonika, tesla, tk103 or wialon\n"
-	"                       (json)\n"
+	"  --protocol NAME      json (lines over TCP), http, mqtt, galileosky, gl200,\n"
+	"                       gps103, gt06, h02, osmand, ruptela, teltonika, tesla,\n"
+	"                       tk103 or wialon (json)\n"
 	"  --token TOKEN        credential of a source; or the variable FLEETSIM_TOKEN\n"
 	"  --token-file FILE    its first line is the token\n"
 	"  --mapping NAME       mapping of the daemon's configuration\n"

@@ -14,7 +14,8 @@ static const Dialect *const dialects[] = {
 	&dialect_gps103,
 	&dialect_tk103,
 	&dialect_osmand,
-	&dialect_tesla
+	&dialect_tesla,
+	&dialect_galileosky
 };
 
 const Dialect *

@@ -45,6 +45,8 @@ typedef struct Dialect
 	 * login, 1 or 0.  DIALECT_ALL: those of the packet.
 	 */
 	int			(*answer) (const char *in, size_t len, bool login, int *taken);
+	/* What an answer repeats of the packet or login that it is for, taken from either; NULL: nothing. */
+	uint32_t	(*mark) (const char *data, size_t len);
 } Dialect;
 
 extern const Dialect dialect_teltonika;
@@ -57,6 +59,7 @@ extern const Dialect dialect_gps103;
 extern const Dialect dialect_tk103;
 extern const Dialect dialect_osmand;
 extern const Dialect dialect_tesla;
+extern const Dialect dialect_galileosky;
 
 /* NULL: none of that name. */
 extern const Dialect *dialect_find(const char *name);

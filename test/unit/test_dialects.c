@@ -26,7 +26,8 @@ static const struct
 	{&dialect_gps103, &adapter_gps103},
 	{&dialect_tk103, &adapter_tk103},
 	{&dialect_osmand, &osmand_stream},
-	{&dialect_tesla, &adapter_tesla}
+	{&dialect_tesla, &adapter_tesla},
+	{&dialect_galileosky, &adapter_galileosky}
 };
 
 static Message
@@ -104,7 +105,7 @@ same(const Message *a, const Message *b)
 
 /* How many records the answers confirm; -1 when one is not understood. */
 static int
-confirmed(const Dialect *dialect, Feed *feed, bool login, int under_way)
+confirmed(const Dialect *dialect, Feed *feed, const Buffer *bytes, bool login, int under_way)
 {
 	int			sum = 0;
 
@@ -114,6 +115,8 @@ confirmed(const Dialect *dialect, Feed *feed, bool login, int under_way)
 		int			used = dialect->answer(buf_data(&feed->out), buf_len(&feed->out), login, &taken);
 
 		if (used <= 0)
+			return -1;
+		if (dialect->mark && dialect->mark(buf_data(&feed->out), (size_t) used) != dialect->mark(bytes->data, bytes->len))
 			return -1;
 		buf_consume(&feed->out, (size_t) used);
 		sum += taken == DIALECT_ALL ? under_way : taken;
@@ -175,7 +178,7 @@ test_device(const Dialect *dialect, const Adapter *adapter, const char *name, in
 	if (bytes.len > 0)
 	{
 		feed_bytes(&feed, bytes.data, bytes.len, step);
-		ok(confirmed(dialect, &feed, true, 0) == 1, label);
+		ok(confirmed(dialect, &feed, &bytes, true, 0) == 1, label);
 	}
 	for (int i = 0; i < REPORTS; i += size)
 	{
@@ -183,7 +186,7 @@ test_device(const Dialect *dialect, const Adapter *adapter, const char *name, in
 		bytes.len = 0;
 		dialect->packet(&bytes, sent[0].device, records + i, size);
 		feed_bytes(&feed, bytes.data, bytes.len, step);
-		got += confirmed(dialect, &feed, false, size);
+		got += confirmed(dialect, &feed, &bytes, false, size);
 	}
 	is_int(got, to_be_confirmed(dialect, records), label);
 	is_int(feed.nrecords, REPORTS, label);
@@ -200,7 +203,7 @@ test_device(const Dialect *dialect, const Adapter *adapter, const char *name, in
 	if (dialect->spoil && dialect->spoil(&bytes, 0))
 	{
 		feed_bytes(&feed, bytes.data, bytes.len, step);
-		is_int(confirmed(dialect, &feed, false, size), 0, "damaged: not confirmed");
+		is_int(confirmed(dialect, &feed, &bytes, false, size), 0, "damaged: not confirmed");
 		ok(feed.nrecords > REPORTS && strncmp(feed.records[REPORTS].defect, "malformed", 9) == 0, "damaged: quarantine");
 	}
 	if (adapter->over)
