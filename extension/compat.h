@@ -42,6 +42,13 @@
 #define fleet_primary_key_index(rel) (RelationGetIndexList(rel), (rel)->rd_pkindex)
 #endif
 
+/* ownership checks became one function in 16 */
+#if PG_VERSION_NUM >= 160000
+#define fleet_owns_table(relid, user) object_ownercheck(RelationRelationId, (relid), (user))
+#else
+#define fleet_owns_table(relid, user) pg_class_ownercheck((relid), (user))
+#endif
+
 /* MarkGUCPrefixReserved was EmitWarningsOnPlaceholders before 15 */
 #if PG_VERSION_NUM >= 150000
 #define fleet_reserve_setting_prefix(name) MarkGUCPrefixReserved(name)

@@ -14,6 +14,7 @@
 #include "fleet.h"
 #include "pipeline/batch.h"
 #include "pipeline/registry.h"
+#include "trust/trust.h"
 
 PG_MODULE_MAGIC;
 
@@ -38,6 +39,7 @@ _PG_init(void)
 	settings_init();
 	batch_init();
 	registry_init();
+	trust_init();
 }
 
 Oid

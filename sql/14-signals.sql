@@ -126,7 +126,7 @@ CREATE FUNCTION fleet.signal_dictionary(
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 160 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION fleet.signal_dictionary() IS 'The well-known signals: unit, kind, plausible range, COVESA VSS path';
 
-CREATE VIEW fleet.signal AS SELECT id, name, unit, kind, min, max, vss_path, description FROM fleet.signal_dictionary();
+CREATE VIEW fleet.signal WITH (security_invoker = true) AS SELECT id, name, unit, kind, min, max, vss_path, description FROM fleet.signal_dictionary();
 COMMENT ON VIEW fleet.signal IS 'The well-known signals';
 COMMENT ON COLUMN fleet.signal.id IS 'Number by which the signal is stored';
 COMMENT ON COLUMN fleet.signal.name IS 'Name, with its unit';

@@ -110,7 +110,7 @@ CREATE TRIGGER rule_truncated AFTER TRUNCATE ON fleet.rule
 
 -- Ready-made rules.  A comparison with a signal that a vehicle does not send
 -- is unknown, hence the coalesce() around the sides of OR.
-CREATE VIEW fleet.standard_rule AS
+CREATE VIEW fleet.standard_rule WITH (security_invoker = true) AS
 SELECT r.name, r.condition, r.hold::interval, r.clear_condition, r.silence::interval,
        r.severity, r.message, r.description
 FROM (VALUES

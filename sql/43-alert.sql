@@ -39,7 +39,7 @@ COMMENT ON COLUMN fleet.alert.batch_id IS 'The batch whose event raised it; null
 COMMENT ON COLUMN fleet.alert.cleared_event_time IS 'Time of the event that cleared it; null when it was a change of the rule';
 COMMENT ON COLUMN fleet.alert.xact_id IS 'The transaction that last wrote the row, for readers that resume';
 
-CREATE VIEW fleet.open_alert AS
+CREATE VIEW fleet.open_alert WITH (security_invoker = true) AS
 SELECT a.alert_id, a.tenant_id, a.vehicle_id, v.name AS vehicle, v.vehicle_type, a.kind, a.name,
        a.severity, a.message, a.event_time, a.location, a.values, a.raised_at,
        pg_catalog.now() OPERATOR(pg_catalog.-) a.raised_at AS open_for,

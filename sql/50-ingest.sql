@@ -1,6 +1,6 @@
 -- 50-ingest.sql: the way in.
 
-CREATE VIEW fleet.ingest AS
+CREATE VIEW fleet.ingest WITH (security_invoker = true) AS
 SELECT NULL::integer AS source_id, NULL::text AS device,
        NULL::timestamptz AS event_time, NULL::timestamptz AS received_at,
        NULL::double precision AS latitude, NULL::double precision AS longitude,
@@ -92,6 +92,7 @@ BEGIN
                    'WITH (autovacuum_vacuum_insert_scale_factor = 0.2)', partition_name);
     EXECUTE format('ALTER TABLE fleet.%I OWNER TO %s', partition_name,
                    (SELECT relowner::regrole FROM pg_class WHERE oid = 'fleet.event'::regclass));
+    PERFORM fleet.secure_table(format('fleet.%I', partition_name)::regclass, 'history', 'reader');
     EXECUTE format('ALTER TABLE fleet.event ATTACH PARTITION fleet.%I FOR VALUES FROM (%L) TO (%L)',
                    partition_name, day, next_day);
     RETURN true;

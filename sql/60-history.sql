@@ -1,6 +1,6 @@
 -- 60-history.sql: reading history and state.
 
-CREATE VIEW fleet.telemetry AS
+CREATE VIEW fleet.telemetry WITH (security_invoker = true) AS
 SELECT e.tenant_id, e.vehicle_id, v.name AS vehicle, v.vehicle_type, e.event_time, e.received_at,
        e.location, e.location::geometry(Point, 4326) AS position,
        fleet.geohash(e.location, 6) AS zone,

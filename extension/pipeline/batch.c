@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -30,6 +31,7 @@ batch_begin(void)
 
 	batch->context = context;
 	batch->piece = AllocSetContextCreate(context, "fleet reports", ALLOCSET_DEFAULT_SIZES);
+	batch->sender = GetUserId();
 	batch->level = GetCurrentTransactionNestLevel();
 	batch->now = GetCurrentTimestamp();
 	batch->outer = current_batch;

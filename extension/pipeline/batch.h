@@ -26,6 +26,7 @@ typedef struct Batch
 {
 	struct Batch *outer;		/* the statement around this one, or NULL */
 	int			level;			/* transaction nesting level it began at */
+	Oid			sender;			/* role that runs the statement */
 	Oid			view;			/* whose rows it collects; InvalidOid: it is no trigger's */
 	MemoryContext context;		/* holds the batch and all it refers to */
 	MemoryContext piece;		/* holds the reports; reset after each piece */
@@ -36,10 +37,15 @@ typedef struct Batch
 	int64		capacity;
 	bool		exclusive;		/* more than one piece: see pipeline_run() */
 
+	bool		tenant_seen;	/* tenant_allowed is the answer for tenant_id */
+	int32		tenant_id;
+	bool		tenant_allowed;
+
 	TimestampTz now;			/* when the statement began */
 	BatchOutcome outcome;
 	LastBatch  *notes;			/* what the outcome does not say */
 	int32		source_id;		/* the common one; 0 when there are several */
+	int32		common_tenant_id;	/* the same */
 	bool		source_seen;
 	TimestampTz first_event_time;	/* of accepted reports; valid if any */
 	TimestampTz last_event_time;

@@ -18,6 +18,7 @@
 #include "fleet.h"
 #include "pipeline/live.h"
 #include "pipeline/plan.h"
+#include "trust/trust.h"
 
 /* bytes of the digest that make the name: 128 bits */
 #define CHANNEL_BYTES 16
@@ -71,28 +72,38 @@ channel_name(bytea *channel_key, Topic topic, char *result)
 		out += sprintf(out, "%02x", digest[i]);
 }
 
-/* The channel of (topic, tenant_id), read as the caller: rights on the tenant's row decide. */
+/* The channel of (topic, tenant_id), for those who may see all of the tenant. */
 static void
 find_channel(FunctionCallInfo fcinfo, char *result)
 {
 	static SPIPlanPtr plan = NULL;
 	Topic		topic = topic_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	Datum		args[1] = {Int32GetDatum(PG_GETARG_INT32(1))};
+	int32		tenant_id = PG_GETARG_INT32(1);
+	Datum		args[1] = {Int32GetDatum(tenant_id)};
 	Oid			types[1] = {INT4OID};
 	SPITupleTable *rows;
+	OwnerGuard	guard;
 	bool		isnull;
 
 	/* as LISTEN: a standby would take it and never send anything */
 	PreventCommandDuringRecovery("fleet.listen()");
+	trust_require(tenant_id, "live", TRUST_READER);
+	if (!trust_allows_all_vehicles())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for channels of tenant %d", tenant_id),
+				 errdetail("The token of this session is limited to some vehicles, channels are not.")));
 	SPI_connect();
+	owner_begin(&guard);
 	rows = plan_select(&plan, "SELECT channel_key FROM fleet.tenant WHERE tenant_id OPERATOR(pg_catalog.=) $1",
 					   1, types, args);
 	if (rows->numvals == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("tenant %d does not exist", PG_GETARG_INT32(1))));
+				 errmsg("tenant %d does not exist", tenant_id)));
 	channel_name(DatumGetByteaPP(SPI_getbinval(rows->vals[0], rows->tupdesc, 1, &isnull)),
 				 topic, result);
+	owner_end(&guard);
 	SPI_finish();
 }
 

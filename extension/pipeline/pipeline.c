@@ -32,6 +32,7 @@
 #include "pipeline/plan.h"
 #include "pipeline/registry.h"
 #include "pipeline/store.h"
+#include "trust/trust.h"
 
 typedef struct Pipeline
 {
@@ -45,6 +46,19 @@ typedef struct Pipeline
 
 /* --- 1, 2: registry and contract --- */
 
+/* Reports come in runs of one tenant. */
+static bool
+sender_allows(Batch *batch, int32 tenant_id)
+{
+	if (!batch->tenant_seen || batch->tenant_id != tenant_id)
+	{
+		batch->tenant_seen = true;
+		batch->tenant_id = tenant_id;
+		batch->tenant_allowed = trust_allows_ingest(batch->sender, tenant_id);
+	}
+	return batch->tenant_allowed;
+}
+
 static void
 identify_and_check(Batch *batch)
 {
@@ -52,8 +66,11 @@ identify_and_check(Batch *batch)
 	{
 		Report	   *r = batch->reports[i];
 		const RegistrySource *source = r->source_id != 0 ? registry_source(r->source_id) : NULL;
-		const RegistryTenant *tenant = source ? registry_tenant(source->tenant_id) : NULL;
+		const RegistryTenant *tenant = NULL;
 
+		/* a source that is not the sender's to use is as good as none */
+		if (source != NULL && sender_allows(batch, source->tenant_id))
+			tenant = registry_tenant(source->tenant_id);
 		if (tenant == NULL)
 		{
 			report_reject(r, DEFECT_NOT_PERMITTED, "source_id", NULL);
@@ -245,9 +262,14 @@ count_outcome(Batch *batch)
 				elog(ERROR, "report " INT64_FORMAT " was not decided", r->ordinal);
 		}
 		if (!batch->source_seen)
+		{
 			batch->source_id = r->source_id;
-		else if (batch->source_id != r->source_id)
+			batch->common_tenant_id = r->tenant_id;
+		}
+		if (batch->source_id != r->source_id)
 			batch->source_id = 0;
+		if (batch->common_tenant_id != r->tenant_id)
+			batch->common_tenant_id = 0;
 		batch->source_seen = true;
 	}
 }
@@ -259,34 +281,37 @@ store_batch(Batch *batch, bool first)
 	static SPIPlanPtr insert_plan = NULL;
 	static SPIPlanPtr update_plan = NULL;
 	const BatchOutcome *o = &batch->outcome;
-	Oid			types[9] = {INT8OID, INT4OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
-		TIMESTAMPTZOID, TIMESTAMPTZOID};
-	Datum		args[9] = {
+	Oid			types[10] = {INT8OID, INT4OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
+		TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID};
+	Datum		args[10] = {
 		Int64GetDatum(o->batch_id), Int32GetDatum(batch->source_id),
 		/* of the pieces so far */
 		Int64GetDatum(o->accepted + o->repeated + o->rejected),
 		Int64GetDatum(o->accepted), Int64GetDatum(o->repeated), Int64GetDatum(o->late),
 		Int64GetDatum(o->rejected),
-		TimestampTzGetDatum(batch->first_event_time), TimestampTzGetDatum(batch->last_event_time)
+		TimestampTzGetDatum(batch->first_event_time), TimestampTzGetDatum(batch->last_event_time),
+		Int32GetDatum(batch->common_tenant_id)
 	};
-	char		nulls[] = "         ";
+	char		nulls[] = "          ";
 
 	if (batch->source_id == 0)
 		nulls[1] = 'n';
 	if (o->accepted == 0)
 		nulls[7] = nulls[8] = 'n';
+	if (batch->common_tenant_id == 0)
+		nulls[9] = 'n';
 	if (first)
 		plan_execute_nulls(&insert_plan,
 						   "INSERT INTO fleet.batch (batch_id, source_id, received, accepted,"
-						   " repeated, late, rejected, first_event_time, last_event_time)"
-						   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-						   9, types, args, nulls);
+						   " repeated, late, rejected, first_event_time, last_event_time, tenant_id)"
+						   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+						   10, types, args, nulls);
 	else
 		plan_execute_nulls(&update_plan,
 						   "UPDATE fleet.batch SET source_id = $2, received = $3, accepted = $4,"
 						   " repeated = $5, late = $6, rejected = $7, first_event_time = $8,"
-						   " last_event_time = $9 WHERE batch_id = $1",
-						   9, types, args, nulls);
+						   " last_event_time = $9, tenant_id = $10 WHERE batch_id = $1",
+						   10, types, args, nulls);
 }
 
 /* Gathers the reports of one verdict, in their present order. */

@@ -27,8 +27,10 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "compare.h"
 #include "fleet.h"
 #include "pipeline/plan.h"
+#include "trust/trust.h"
 #include "watch/geofence_set.h"
 
 /*
@@ -405,28 +407,20 @@ PG_FUNCTION_INFO_V1(geofence_counts);
 
 /*
  * The sets are read with the owner's rights, so whoever asks through a function
- * must be one who may read the table.  Once per query.
+ * must be one who may read the table, and this tenant's rows of it.
  */
 static void
-check_may_read(FunctionCallInfo fcinfo)
+check_may_read(FunctionCallInfo fcinfo, int32 tenant_id)
 {
 	Oid			relid;
 
+	trust_require(tenant_id, "geofence", TRUST_READER);
 	if (fcinfo->flinfo->fn_extra)
 		return;
 	relid = fleet_relation_oid("geofence");
 	if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, "geofence");
 	fcinfo->flinfo->fn_extra = fcinfo->flinfo;
-}
-
-static int
-compare_int32(const void *a, const void *b)
-{
-	int32		x = *(const int32 *) a;
-	int32		y = *(const int32 *) b;
-
-	return x < y ? -1 : x > y;
 }
 
 Datum
@@ -440,7 +434,7 @@ geofences_at(PG_FUNCTION_ARGS)
 	int			n;
 	Size		size;
 
-	check_may_read(fcinfo);
+	check_may_read(fcinfo, tenant_id);
 	set = geofence_set(tenant_id);
 	n = fence_index_covering(set->index, location, set->hits);
 	if (n == 0)
@@ -473,7 +467,7 @@ geofence_counts(PG_FUNCTION_ARGS)
 	bits8	   *nulls = ARR_NULLBITMAP(locations);
 
 	InitMaterializedSRF(fcinfo, 0);
-	check_may_read(fcinfo);
+	check_may_read(fcinfo, tenant_id);
 	set = geofence_set(tenant_id);
 	counts = MemoryContextAllocExtended(CurrentMemoryContext, sizeof(int64) * Max(set->nfences, 1),
 										MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);

@@ -47,6 +47,7 @@ $other->send_documents(map { document('car-1', $now + $_) } 1 .. 5);
 ok($client->wait_ack(404) && $other->wait_ack(5), 'data is there');
 is(join(' ', map { $_->{code} } @{ $client->rejected }), 'out_of_range missing_field malformed', '... with three defects');
 $t->query("SELECT fleet.acknowledge_alert(min(alert_id), 'seen') FROM fleet.alert");
+$t->query("CREATE ROLE viewer LOGIN IN ROLE fleet_reader; SELECT fleet.grant_tenant('viewer', 1)");
 $t->query('SELECT fleet.tick()');
 $t->stop_fleetd;
 
@@ -77,6 +78,11 @@ foreach my $table (@tables)
 }
 my $partitions = "SELECT string_agg(relid::text, ' ' ORDER BY relid::text) FROM pg_partition_tree('fleet.event') WHERE isleaf";
 my $old_partitions = $t->query($partitions);
+my $policies = "SELECT string_agg(concat_ws(' ', polrelid::regclass, polname, polcmd, polpermissive, polroles::regrole[], pg_get_expr(polqual, polrelid),
+	pg_get_expr(polwithcheck, polrelid), relrowsecurity, relforcerowsecurity), '|' ORDER BY polrelid::regclass::text, polname)
+	FROM pg_policy JOIN pg_class c ON c.oid = polrelid";
+my $old_policies = $t->query($policies);
+like($old_policies, qr/fleet\.event tenant_read/, 'history has policies');
 
 # 2. There and back again, in both forms of a dump
 my $dir = PostgreSQL::Test::Utils::tempdir('dump');
@@ -93,6 +99,8 @@ foreach my $form ('custom', 'plain')
 	my $after = contents("restored_$form");
 	is($after->{$_}, $before->{$_}, "$form: $_ is equal") foreach @tables;
 	is($node->safe_psql("restored_$form", $partitions), $old_partitions, "$form: the partitions are the same");
+	is($node->safe_psql("restored_$form", $policies), $old_policies, "$form: the policies too");
+	is($node->safe_psql("restored_$form", "SET ROLE viewer; SELECT count(*) > 0 FROM fleet.event"), 't', "$form: a reader sees what he may");
 	is($node->safe_psql("restored_$form", "SELECT count(*) FROM pg_inherits i WHERE inhparent = 'fleet.event'::regclass AND NOT EXISTS
 		(SELECT FROM pg_index x WHERE x.indrelid = i.inhrelid AND x.indisprimary AND x.indisvalid)"), '0', "$form: each with its primary key");
 }

@@ -33,21 +33,21 @@ is($code, 0, 'the roles of docs/install.md can be made') or diag($err);
 foreach my $query ('SELECT count(*) FROM fleet.telemetry', 'SELECT count(*) FROM fleet.open_alert', "SELECT * FROM fleet.last_known('scooter-7')",
 	"SELECT ST_AsText(fleet.track('scooter-7', '-infinity', 'infinity'))")
 {
-	($code, $out, $err) = $t->node->psql('fleet', "SET ROLE fleet_reader; $query", on_error_stop => 1);
+	($code, $out, $err) = $t->node->psql('fleet', "SET ROLE viewer; $query", on_error_stop => 1);
 	is($code, 0, "a reader may: $query") or diag($err);
 }
 foreach my $query ("INSERT INTO fleet.rule (name, condition) VALUES ('x', 'speed_kmh > 1')", 'SELECT * FROM fleet.source',
 	'DELETE FROM fleet.event', 'SELECT * FROM fleet.create_source(1, \'mine\')')
 {
-	($code, $out, $err) = $t->node->psql('fleet', "SET ROLE fleet_reader; $query", on_error_stop => 1);
+	($code, $out, $err) = $t->node->psql('fleet', "SET ROLE viewer; $query", on_error_stop => 1);
 	like($err, qr/permission denied/, "a reader may not: $query");
 }
-foreach my $query ("INSERT INTO fleet.rule (name, condition) VALUES ('x', 'speed_kmh > 1')", "SELECT fleet.register_device(1, 'new')",
+foreach my $query ("INSERT INTO fleet.rule (name, condition) VALUES ('x', 'speed_kmh > 1')",
 	'SELECT (fleet.acknowledge_alert(min(alert_id), \'seen\')).alert_id FROM fleet.alert', "SELECT fleet.enable_standard_rule('offline')",
 	"INSERT INTO fleet.geofence (name, area) VALUES ('y', ST_MakeEnvelope(1, 1, 2, 2, 4326))",
 	"UPDATE fleet.rule SET enabled = false", 'DELETE FROM fleet.geofence', 'DELETE FROM fleet.rule')
 {
-	($code, $out, $err) = $t->node->psql('fleet', "SET ROLE fleet_operator; $query", on_error_stop => 1);
+	($code, $out, $err) = $t->node->psql('fleet', "SET ROLE dispatcher; $query", on_error_stop => 1);
 	is($code, 0, "an operator may: $query") or diag($err);
 }
 foreach my $query ('SELECT count(*) FROM fleet.event', 'SELECT * FROM fleet.tenant', 'SELECT * FROM fleet.source', 'SELECT * FROM fleet.alert')

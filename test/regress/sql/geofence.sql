@@ -84,6 +84,14 @@ GRANT USAGE ON SCHEMA fleet TO regress_fleet_nobody;
 SET ROLE regress_fleet_nobody;
 SELECT fleet.geofences_at(110, fleet.geopoint(0.5, 0.5));
 RESET ROLE;
+-- nor who may read it, but not this tenant's rows
+GRANT SELECT ON fleet.geofence TO regress_fleet_nobody;
+SELECT fleet.grant_tenant('regress_fleet_nobody', 1);
+SET ROLE regress_fleet_nobody;
+SELECT fleet.geofences_at(110, fleet.geopoint(0.5, 0.5));
+SELECT fleet.geofences_at(1, fleet.geopoint(0.5, 0.5));
+RESET ROLE;
+SELECT fleet.revoke_tenant('regress_fleet_nobody', 1);
 DROP OWNED BY regress_fleet_nobody;
 DROP ROLE regress_fleet_nobody;
 DELETE FROM fleet.geofence WHERE tenant_id IN (110, 111);

@@ -18,5 +18,5 @@ SELECT pg_describe_object(d.classid, d.objid, d.objsubid)
 FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
 CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, d.objsubid) i
 WHERE e.extname = 'fleet' AND d.deptype = 'e' AND i.schema IS DISTINCT FROM 'fleet'
-  AND i.type NOT IN ('cast', 'schema')
+  AND i.type NOT IN ('cast', 'schema', 'event trigger')
 ORDER BY 1;

@@ -1,0 +1,347 @@
+/*
+ * trust.c
+ *	  The tenants of this session, for policies and for functions.
+ *
+ * Policies ask once per statement (an init plan) and compare tenant_id with
+ * the answer, so that security costs a comparison per row and indexes keep
+ * their use.  The grants are read once per backend and kept until the table
+ * changes, see registry.c for how a backend hears of that.
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "compare.h"
+#include "fleet.h"
+#include "trust/identity.h"
+#include "trust/trust.h"
+
+typedef struct Grant
+{
+	Oid			role;
+	int32		tenant_id;
+} Grant;
+
+static const char *const level_names[] = {
+	[TRUST_INGEST] = "ingest",
+	[TRUST_READER] = "reader",
+	[TRUST_OPERATOR] = "operator",
+	[TRUST_ADMIN] = "admin"
+};
+
+static Grant *grants = NULL;	/* by role, then tenant */
+static int	ngrants = 0;
+static bool grants_known = false;
+static Oid	grants_relid = InvalidOid;
+
+PG_FUNCTION_INFO_V1(allowed_tenants);
+PG_FUNCTION_INFO_V1(allowed_vehicles);
+PG_FUNCTION_INFO_V1(logged_in);
+PG_FUNCTION_INFO_V1(require);
+PG_FUNCTION_INFO_V1(session_subject);
+
+TrustLevel
+trust_level(const char *name)
+{
+	for (int i = 0; i < lengthof(level_names); i++)
+		if (strcmp(name, level_names[i]) == 0)
+			return (TrustLevel) i;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unknown role \"%s\"", name),
+			 errhint("Roles are ingest, reader, operator and admin.")));
+	return TRUST_INGEST;
+}
+
+/* --- grants --- */
+
+static int
+compare_grant(const void *a, const void *b)
+{
+	const Grant *x = a;
+	const Grant *y = b;
+
+	if (x->role != y->role)
+		return x->role < y->role ? -1 : 1;
+	return (x->tenant_id > y->tenant_id) - (x->tenant_id < y->tenant_id);
+}
+
+/* Reads fleet.tenant_grant (role, tenant_id, ...) below all rights. */
+static void
+grants_read(void)
+{
+	Relation	rel;
+	TableScanDesc scan;
+	TupleTableSlot *slot;
+	Snapshot	snapshot;
+	Grant	   *read = NULL;
+	int			n = 0;
+	int			room = 0;
+
+	grants_relid = fleet_relation_oid("tenant_grant");
+	rel = table_open(grants_relid, AccessShareLock);
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	slot = table_slot_create(rel, NULL);
+	/* set first: an invalidation that comes while we read must not be missed */
+	grants_known = true;
+	scan = table_beginscan(rel, snapshot, 0, NULL);
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		bool		isnull;
+
+		if (n == room)
+		{
+			room = room ? room * 2 : 64;
+			read = read ? repalloc_huge(read, room * sizeof(Grant))
+				: MemoryContextAllocHuge(CacheMemoryContext, room * sizeof(Grant));
+		}
+		read[n].role = DatumGetObjectId(slot_getattr(slot, 1, &isnull));
+		read[n].tenant_id = DatumGetInt32(slot_getattr(slot, 2, &isnull));
+		n++;
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, AccessShareLock);
+
+	if (n > 1)
+		qsort(read, n, sizeof(Grant), compare_grant);
+	if (grants != NULL)
+		pfree(grants);
+	grants = read;
+	ngrants = n;
+}
+
+static void
+grants_changed(Datum arg, Oid relid)
+{
+	if (relid == InvalidOid || relid == grants_relid)
+		grants_known = false;
+}
+
+/* The tenants granted to user, ascending and distinct; *result is palloc'd. */
+static int
+granted(Oid user, int32 **result)
+{
+	int32	   *tenants;
+	int			n = 0;
+	int			distinct = 0;
+
+	if (!grants_known)
+		grants_read();
+	tenants = palloc(Max(ngrants, 1) * sizeof(int32));
+	for (int i = 0, last; i < ngrants; i = last)
+	{
+		bool		has = has_privs_of_role(user, grants[i].role);
+
+		for (last = i; last < ngrants && grants[last].role == grants[i].role; last++)
+			if (has)
+				tenants[n++] = grants[last].tenant_id;
+	}
+	if (n > 1)
+		qsort(tenants, n, sizeof(int32), compare_int32);
+	for (int i = 0; i < n; i++)
+		if (i == 0 || tenants[i] != tenants[distinct - 1])
+			tenants[distinct++] = tenants[i];
+	*result = tenants;
+	return distinct;
+}
+
+/* --- questions --- */
+
+static bool
+identity_allows(const TrustIdentity *who, const char *area, TrustLevel level)
+{
+	if (who->level < level || GetCurrentTimestamp() >= who->expires)
+		return false;
+	if (who->nscopes < 0)
+		return true;
+	for (int i = 0; i < who->nscopes; i++)
+		if (strcmp(who->scopes[i], area) == 0)
+			return true;
+	return false;
+}
+
+/* In a function that works with more rights it is the caller who is asked. */
+static Oid
+asking_user(void)
+{
+	return InLocalUserIdChange() ? GetOuterUserId() : GetUserId();
+}
+
+static bool
+is_owner(Oid user)
+{
+	Oid			role;
+
+	if (superuser_arg(user))
+		return true;
+	role = get_role_oid("fleet_owner", true);
+	return OidIsValid(role) && has_privs_of_role(user, role);
+}
+
+bool
+trust_allows(int32 tenant_id, const char *area, TrustLevel level)
+{
+	const TrustIdentity *who = trust_identity();
+	Oid			user = asking_user();
+	int32	   *tenants;
+	int			n;
+
+	if (superuser_arg(user))
+		return true;
+	if (who != NULL)
+		return who->tenant_id == tenant_id && identity_allows(who, area, level);
+	if (is_owner(user))
+		return true;
+	n = granted(user, &tenants);
+	return bsearch(&tenant_id, tenants, n, sizeof(int32), compare_int32) != NULL;
+}
+
+bool
+trust_allows_vehicle(int64 vehicle_id)
+{
+	const TrustIdentity *who = trust_identity();
+
+	if (trust_allows_all_vehicles())
+		return true;
+	return who->nvehicles > 0 &&
+		bsearch(&vehicle_id, who->vehicles, who->nvehicles, sizeof(int64), compare_int64) != NULL;
+}
+
+bool
+trust_allows_all_vehicles(void)
+{
+	const TrustIdentity *who = trust_identity();
+
+	return who == NULL || who->nvehicles < 0 || superuser_arg(asking_user());
+}
+
+void
+trust_require(int32 tenant_id, const char *area, TrustLevel level)
+{
+	if (!trust_allows(tenant_id, area, level))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for tenant %d", tenant_id),
+				 errhint("fleet.grant_tenant() binds a role to a tenant, fleet.login() a session.")));
+}
+
+bool
+trust_allows_ingest(Oid user, int32 tenant_id)
+{
+	const TrustIdentity *who = trust_identity();
+	int32	   *tenants;
+	int			n;
+
+	if (superuser_arg(user))
+		return true;
+	if (who != NULL)
+		return who->tenant_id == tenant_id && who->nvehicles < 0 &&
+			identity_allows(who, "ingest", TRUST_INGEST);
+	if (is_owner(user))
+		return true;
+	n = granted(user, &tenants);
+	return n == 0 || bsearch(&tenant_id, tenants, n, sizeof(int32), compare_int32) != NULL;
+}
+
+/* --- SQL --- */
+
+/* allowed_tenants(area text, level text) returns integer[]: for policies; not the superuser's way */
+Datum
+allowed_tenants(PG_FUNCTION_ARGS)
+{
+	char	   *area = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	TrustLevel	level = trust_level(text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	const TrustIdentity *who = trust_identity();
+	int32	   *tenants;
+	Datum	   *elements;
+	int			n;
+
+	if (who != NULL)
+	{
+		tenants = palloc(sizeof(int32));
+		tenants[0] = who->tenant_id;
+		n = identity_allows(who, area, level) ? 1 : 0;
+	}
+	else
+		n = granted(GetUserId(), &tenants);
+	elements = palloc(Max(n, 1) * sizeof(Datum));
+	for (int i = 0; i < n; i++)
+		elements[i] = Int32GetDatum(tenants[i]);
+	PG_RETURN_ARRAYTYPE_P(construct_array(elements, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+}
+
+/* allowed_vehicles() returns bigint[]: null for all of the tenant's */
+Datum
+allowed_vehicles(PG_FUNCTION_ARGS)
+{
+	const TrustIdentity *who = trust_identity();
+	Datum	   *elements;
+
+	if (who == NULL || who->nvehicles < 0)
+		PG_RETURN_NULL();
+	elements = palloc(Max(who->nvehicles, 1) * sizeof(Datum));
+	for (int i = 0; i < who->nvehicles; i++)
+		elements[i] = Int64GetDatum(who->vehicles[i]);
+	PG_RETURN_ARRAYTYPE_P(construct_array(elements, who->nvehicles, INT8OID, sizeof(int64),
+										  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+/* logged_in() returns boolean: has this session proved itself with a token? */
+Datum
+logged_in(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(trust_identity() != NULL);
+}
+
+/* require(tenant_id integer, area text, level text, vehicle_id bigint): an error, or nothing */
+Datum
+require(PG_FUNCTION_ARGS)
+{
+	TrustLevel	level;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("tenant, area and role must not be null")));
+	level = trust_level(text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	trust_require(PG_GETARG_INT32(0), text_to_cstring(PG_GETARG_TEXT_PP(1)), level);
+	if (!PG_ARGISNULL(3) && !trust_allows_vehicle(PG_GETARG_INT64(3)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for vehicle " INT64_FORMAT, PG_GETARG_INT64(3))));
+	PG_RETURN_VOID();
+}
+
+/* session_subject() returns text: sub of the token, or null */
+Datum
+session_subject(PG_FUNCTION_ARGS)
+{
+	const TrustIdentity *who = trust_identity();
+
+	if (who == NULL || who->subject == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(who->subject));
+}
+
+void
+trust_init(void)
+{
+	identity_init();
+	CacheRegisterRelcacheCallback(grants_changed, (Datum) 0);
+}

@@ -1,0 +1,77 @@
+-- 22-trust.sql: whose data a session may see and change.
+
+CREATE TABLE fleet.tenant_grant (
+    role_name regrole NOT NULL,
+    tenant_id integer NOT NULL REFERENCES fleet.tenant ON DELETE CASCADE,
+    granted_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    granted_by text NOT NULL DEFAULT session_user,
+    PRIMARY KEY (role_name, tenant_id)
+);
+CREATE INDEX tenant_grant_tenant_idx ON fleet.tenant_grant (tenant_id);
+COMMENT ON TABLE fleet.tenant_grant IS 'Which tenants the members of a role act for; see fleet.grant_tenant';
+COMMENT ON COLUMN fleet.tenant_grant.role_name IS 'A role of the server; whoever has its privileges acts for the tenant';
+COMMENT ON COLUMN fleet.tenant_grant.granted_by IS 'Who bound it';
+
+CREATE TRIGGER invalidate_cache AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON fleet.tenant_grant
+    FOR EACH STATEMENT EXECUTE FUNCTION fleet.invalidate_cache();
+
+CREATE FUNCTION fleet.allowed_tenants(area text, level text) RETURNS integer[]
+    LANGUAGE c STABLE STRICT LEAKPROOF PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'allowed_tenants';
+COMMENT ON FUNCTION fleet.allowed_tenants(text, text) IS
+    'The tenants that this session acts for in an area (history, state, alert ...) at a level (reader, operator, admin): those its role is bound to, or that of its token';
+
+CREATE FUNCTION fleet.allowed_vehicles() RETURNS bigint[]
+    LANGUAGE c STABLE LEAKPROOF PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'allowed_vehicles';
+COMMENT ON FUNCTION fleet.allowed_vehicles() IS 'The vehicles that the token of this session is limited to; null: all of its tenants';
+
+CREATE FUNCTION fleet.logged_in() RETURNS boolean
+    LANGUAGE c STABLE LEAKPROOF PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'logged_in';
+COMMENT ON FUNCTION fleet.logged_in() IS 'Whether this session has proved itself with a token, valid or expired since';
+
+CREATE FUNCTION fleet.session_subject() RETURNS text
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'session_subject';
+COMMENT ON FUNCTION fleet.session_subject() IS 'Whom the token of this session names (sub); null without one';
+
+CREATE FUNCTION fleet.require(tenant_id integer, area text, level text, vehicle_id bigint DEFAULT NULL) RETURNS void
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'require';
+COMMENT ON FUNCTION fleet.require(integer, text, text, bigint) IS
+    'An error unless this session may act for a tenant, and for a vehicle if one is given; the same error whether they exist or not';
+
+CREATE FUNCTION fleet.grant_tenant(role_name name, tenant_id integer) RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, fleet, pg_temp
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = grant_tenant.role_name) THEN
+        RAISE EXCEPTION 'role "%" does not exist', grant_tenant.role_name USING ERRCODE = 'undefined_object';
+    END IF;
+    INSERT INTO fleet.tenant_grant (role_name, tenant_id)
+    VALUES (quote_ident(grant_tenant.role_name)::regrole, grant_tenant.tenant_id)
+    ON CONFLICT ON CONSTRAINT tenant_grant_pkey DO NOTHING;
+EXCEPTION
+    WHEN foreign_key_violation THEN
+        RAISE EXCEPTION 'tenant % does not exist', grant_tenant.tenant_id
+            USING ERRCODE = 'foreign_key_violation', HINT = 'INSERT INTO fleet.tenant (name) creates one.';
+END
+$$;
+COMMENT ON FUNCTION fleet.grant_tenant(name, integer) IS 'Binds a role of the server to a tenant: its members see and change that tenant''s rows, as far as their privileges go';
+REVOKE ALL ON FUNCTION fleet.grant_tenant(name, integer) FROM PUBLIC;
+
+CREATE FUNCTION fleet.revoke_tenant(role_name name, tenant_id integer) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, fleet, pg_temp
+    AS $$
+BEGIN
+    DELETE FROM fleet.tenant_grant g
+     WHERE g.role_name = (SELECT r.oid FROM pg_roles r WHERE r.rolname = revoke_tenant.role_name)::regrole
+       AND g.tenant_id = revoke_tenant.tenant_id;
+    RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION fleet.revoke_tenant(name, integer) IS 'Ends what fleet.grant_tenant began, in open sessions too; false when there was nothing';
+REVOKE ALL ON FUNCTION fleet.revoke_tenant(name, integer) FROM PUBLIC;

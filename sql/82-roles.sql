@@ -1,0 +1,80 @@
+-- 82-roles.sql: who may what.  docs/security.md has the table.
+
+CREATE FUNCTION fleet.create_roles() RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, fleet, pg_temp
+    AS $$
+DECLARE
+    role_name text;
+    relation regclass;
+BEGIN
+    FOREACH role_name IN ARRAY ARRAY['fleet_ingest', 'fleet_daemon', 'fleet_reader', 'fleet_operator', 'fleet_admin', 'fleet_owner'] LOOP
+        -- roles belong to the whole cluster, another database may have made them
+        IF NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = role_name) THEN
+            EXECUTE format('CREATE ROLE %I NOLOGIN', role_name);
+        END IF;
+        EXECUTE format('GRANT USAGE ON SCHEMA fleet TO %I', role_name);
+    END LOOP;
+    GRANT fleet_ingest TO fleet_daemon;
+    GRANT fleet_reader TO fleet_operator;
+    GRANT fleet_operator TO fleet_admin;
+    GRANT fleet_admin TO fleet_owner;
+
+    -- reports in, nothing out
+    GRANT INSERT ON fleet.ingest TO fleet_ingest;
+    GRANT EXECUTE ON FUNCTION fleet.authenticate_source(text) TO fleet_ingest;
+
+    -- one tenant, reading
+    GRANT SELECT (tenant_id, name, auto_register, created_at) ON fleet.tenant TO fleet_reader;
+    GRANT SELECT ON fleet.contract, fleet.vehicle, fleet.device, fleet.event, fleet.telemetry, fleet.vehicle_state,
+        fleet.geofence, fleet.geofence_visit, fleet.rule, fleet.standard_rule, fleet.alert, fleet.open_alert, fleet.batch TO fleet_reader;
+
+    -- one tenant, at work
+    GRANT SELECT ON fleet.quarantine TO fleet_operator;
+    GRANT UPDATE (acknowledged_at, acknowledged_by, note, xact_id) ON fleet.alert TO fleet_operator;
+    GRANT DELETE,
+        INSERT (tenant_id, name, area, kind, hysteresis_m, min_fixes, dwell, speed_limit_kmh, vehicle_type, valid_from, valid_to,
+                alert_on, severity, message, enabled),
+        UPDATE (name, area, kind, hysteresis_m, min_fixes, dwell, speed_limit_kmh, vehicle_type, valid_from, valid_to,
+                alert_on, severity, message, enabled) ON fleet.geofence TO fleet_operator;
+    GRANT DELETE,
+        INSERT (tenant_id, name, condition, hold, clear_condition, silence, severity, vehicle_type, message, enabled),
+        UPDATE (name, condition, hold, clear_condition, silence, severity, vehicle_type, message, enabled) ON fleet.rule TO fleet_operator;
+
+    -- one tenant's registry
+    GRANT UPDATE (name, auto_register) ON fleet.tenant TO fleet_admin;
+    GRANT SELECT ON fleet.tenant_grant TO fleet_admin;
+    GRANT SELECT (source_id, tenant_id, name, created_at, revoked_at), UPDATE (name, revoked_at) ON fleet.source TO fleet_admin;
+    GRANT DELETE, INSERT (tenant_id, name, vehicle_type, attributes), UPDATE (name, vehicle_type, attributes) ON fleet.vehicle TO fleet_admin;
+    GRANT DELETE, INSERT (tenant_id, identity, vehicle_id), UPDATE (identity, vehicle_id) ON fleet.device TO fleet_admin;
+    GRANT DELETE, INSERT (tenant_id, required, horizon, max_ahead, schema_versions, ranges, allow_null_island),
+        UPDATE (required, horizon, max_ahead, schema_versions, ranges, allow_null_island) ON fleet.contract TO fleet_admin;
+    GRANT EXECUTE ON FUNCTION fleet.register_device(integer, text, text, text) TO fleet_admin;
+
+    -- all tenants
+    GRANT SELECT ON ALL TABLES IN SCHEMA fleet TO fleet_owner;
+    GRANT INSERT, UPDATE, DELETE ON fleet.tenant, fleet.contract, fleet.vehicle, fleet.device, fleet.source, fleet.geofence, fleet.rule TO fleet_owner;
+    GRANT INSERT, DELETE ON fleet.tenant_grant TO fleet_owner;
+    GRANT EXECUTE ON FUNCTION fleet.grant_tenant(name, integer), fleet.revoke_tenant(name, integer) TO fleet_owner;
+
+    FOR relation IN
+        SELECT c.oid FROM pg_class c
+         WHERE c.relnamespace = 'fleet'::regnamespace AND c.relkind IN ('r', 'p') AND c.relrowsecurity
+    LOOP
+        PERFORM fleet.secure_table_owner(relation);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION fleet.create_roles() IS
+    'Makes the roles fleet_ingest, fleet_daemon, fleet_reader, fleet_operator, fleet_admin and fleet_owner where they are missing, and gives them their rights here; CREATE EXTENSION has done so if it was allowed to';
+REVOKE ALL ON FUNCTION fleet.create_roles() FROM PUBLIC;
+
+DO $$
+BEGIN
+    PERFORM fleet.create_roles();
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RAISE NOTICE 'roles of fleet were not made'
+            USING DETAIL = SQLERRM, HINT = 'SELECT fleet.create_roles() as a role that may CREATE ROLE.';
+END
+$$;
