@@ -35,6 +35,12 @@ COMMENT ON FUNCTION fleet.vin_is_valid(text) IS 'Would type vin accept the text?
 CREATE FUNCTION fleet.vin_check(text) RETURNS boolean
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION fleet.vin_check(text) IS 'Does the text look like a real VIN, which should not be stored? Reports with such a text are quarantined as looks_like_vin';
+CREATE FUNCTION fleet.holds_vin(text) RETURNS boolean
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'holds_vin_text';
+COMMENT ON FUNCTION fleet.holds_vin(text) IS 'Does the text hold what looks like a real VIN, with neither letter nor digit beside it?';
+CREATE FUNCTION fleet.holds_vin(bytea) RETURNS boolean
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'holds_vin_bytea';
+COMMENT ON FUNCTION fleet.holds_vin(bytea) IS 'Do the bytes hold what looks like a real VIN, whatever is beside it?';
 
 -- parts
 

@@ -4,7 +4,8 @@
  *
  * Ranges come from the dictionary of well-known signals and may be overridden
  * per tenant.  The first defect found decides; a report is kept whole in
- * quarantine, so nothing is gained by listing every one.
+ * quarantine, so nothing is gained by listing every one.  What holds a VIN is
+ * not kept, whatever else is wrong with it.
  */
 #include "postgres.h"
 
@@ -389,11 +390,56 @@ signal_name_copy(const SignalKey *key)
 	return pnstrdup(name, len);
 }
 
+/* The field that holds what looks like a VIN, or NULL. */
+static const char *
+find_vin(const Report *report)
+{
+	SignalsIterator it;
+
+	if (report->device != NULL && vin_in_text(report->device, strlen(report->device)))
+		return "device";
+	signals_iterate(report->signals, &it);
+	while (signals_next(&it))
+	{
+		if (it.value.kind == SIGNAL_TEXT && vin_in_text(it.value.text, it.value.text_len))
+		{
+			char	   *name = signal_name_copy(&it.key);
+
+			return vin_in_text(name, strlen(name)) ? "signals" : name;
+		}
+		if (it.key.id == 0)
+		{
+			int			len;
+			const char *name = signal_key_name(&it.key, &len);
+
+			if (vin_in_text(name, len))
+				return "signals";
+		}
+	}
+	if (report->defect != NULL && vin_in_text(report->defect, strlen(report->defect)))
+		return "defect";
+	if (report->raw != NULL &&
+		vin_in_bytes(VARDATA_ANY(report->raw), VARSIZE_ANY_EXHDR(report->raw)))
+		return "raw";
+	return NULL;
+}
+
+static bool
+check_vin(Report *report)
+{
+	const char *field = find_vin(report);
+
+	if (field != NULL)
+		report_reject(report, DEFECT_LOOKS_LIKE_VIN, field, NULL);
+	return field != NULL;
+}
+
 static bool
 check_signals(const Contract *contract, Report *report)
 {
 	SignalsIterator it;
 	SignalValue value;
+	bool		suspicious = false;	/* long enough to hold a VIN */
 
 	for (int i = 0; i < contract->nrequired; i++)
 		if (!signals_get(report->signals, &contract->required[i], &value))
@@ -408,6 +454,7 @@ check_signals(const Contract *contract, Report *report)
 	{
 		const Range *range = NULL;
 
+		suspicious |= it.value.kind == SIGNAL_TEXT && it.value.text_len >= VIN_LENGTH;
 		if (it.key.id != 0)
 		{
 			const WellKnownSignal *known = dictionary_by_id(it.key.id);
@@ -424,6 +471,10 @@ check_signals(const Contract *contract, Report *report)
 		}
 		else
 		{
+			int			len;
+
+			(void) signal_key_name(&it.key, &len);
+			suspicious |= len >= VIN_LENGTH;
 			for (int i = 0; i < contract->nextra_ranges; i++)
 				if (signal_key_compare(&contract->extra_key[i], &it.key) == 0)
 					range = &contract->extra_range[i];
@@ -436,12 +487,9 @@ check_signals(const Contract *contract, Report *report)
 						  number_text(it.value.number));
 			return true;
 		}
-		if (it.value.kind == SIGNAL_TEXT && vin_looks_valid(it.value.text, it.value.text_len))
-		{
-			report_reject(report, DEFECT_LOOKS_LIKE_VIN, signal_name_copy(&it.key), NULL);
-			return true;
-		}
 	}
+	if (suspicious || report->raw != NULL || strlen(report->device) >= VIN_LENGTH)
+		return check_vin(report);
 	return false;
 }
 
@@ -479,11 +527,6 @@ contract_check(const Contract *contract, Report *report, TimestampTz now)
 		report_reject(report, DEFECT_MALFORMED, "device", report->device);
 		return;
 	}
-	if (vin_looks_valid(report->device, strlen(report->device)))
-	{
-		report_reject(report, DEFECT_LOOKS_LIKE_VIN, "device", NULL);
-		return;
-	}
 	for (int i = 0; i < contract->nschema_versions; i++)
 		known_version |= contract->schema_versions[i] == report->schema_version;
 	if (!known_version)
@@ -496,4 +539,17 @@ contract_check(const Contract *contract, Report *report, TimestampTz now)
 		check_columns(contract, report))
 		return;
 	(void) check_signals(contract, report);
+}
+
+void
+contract_withhold(Report *report)
+{
+	const char *field = find_vin(report);
+
+	report->withheld = field != NULL || report->defect_code == DEFECT_LOOKS_LIKE_VIN;
+	/* whoever sends without a right must go on hearing that */
+	if (field != NULL && report->defect_code != DEFECT_NOT_PERMITTED)
+		report_reject(report, DEFECT_LOOKS_LIKE_VIN, field, NULL);
+	if (report->withheld)
+		report->defect_value = NULL;
 }

@@ -55,6 +55,12 @@ extern void contract_set_schema_versions(Contract *contract, ArrayType *versions
  */
 extern void contract_check(const Contract *contract, Report *report, TimestampTz now);
 
+/*
+ * Of a report that was rejected for whatever reason: nothing of it is kept when
+ * there is a VIN in it, and that is then what is wrong with it.
+ */
+extern void contract_withhold(Report *report);
+
 /* Marks a report as rejected; strings are kept, not copied. */
 extern void report_reject(Report *report, DefectCode code, const char *field, const char *value);
 /* DEFECT_MALFORMED for a name that is not in the list. */

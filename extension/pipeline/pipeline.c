@@ -369,6 +369,8 @@ pipeline_run(Batch *batch)
 		batch->outcome.batch_id = next_identity("batch", "batch_id");
 	count_outcome(batch);
 	rejected = select_reports(batch, VERDICT_REJECTED, &nrejected);
+	for (int64 i = 0; i < nrejected; i++)
+		contract_withhold(rejected[i]);
 	{
 		/* still in vehicle and time order, which the index likes */
 		int64		naccepted = 0;

@@ -27,9 +27,12 @@
 #include "pipeline/contract.h"
 #include "pipeline/store.h"
 #include "pipeline/writer.h"
+#include "types/vin.h"
 
 /* An offending value is shown up to here, bytes. */
 #define QUARANTINE_VALUE_MAX 200
+/* In place of a device's identity that is a VIN. */
+#define WITHHELD "withheld"
 
 /* Columns of fleet.quarantine, in order. */
 enum
@@ -116,13 +119,17 @@ text_or_null(const char *value, bool *isnull)
 static void
 write_row(TableWriter *writer, const Report *r, int64 batch_id)
 {
-	bool		withheld = r->defect_code == DEFECT_LOOKS_LIKE_VIN;
+	bool		withheld = r->withheld;
+	const char *device = r->device;
 	Datum		values[QUARANTINE_COLUMNS];
 	bool		nulls[QUARANTINE_COLUMNS] = {false};
 	const char *value = r->defect_value;
 
 	if (value != NULL && strlen(value) > QUARANTINE_VALUE_MAX)
 		value = pnstrdup(value, pg_mbcliplen(value, strlen(value), QUARANTINE_VALUE_MAX));
+
+	if (device != NULL && vin_in_text(device, strlen(device)))
+		device = WITHHELD;
 
 	values[COL_QUARANTINE_ID] = Int64GetDatum(next_identity("quarantine", "quarantine_id"));
 	values[COL_TENANT_ID] = Int32GetDatum(r->tenant_id);
@@ -131,7 +138,7 @@ write_row(TableWriter *writer, const Report *r, int64 batch_id)
 	nulls[COL_SOURCE_ID] = r->source_id == 0;
 	values[COL_BATCH_ID] = Int64GetDatum(batch_id);
 	values[COL_ORDINAL] = Int64GetDatum(r->ordinal);
-	values[COL_DEVICE] = text_or_null(withheld ? NULL : r->device, &nulls[COL_DEVICE]);
+	values[COL_DEVICE] = text_or_null(device, &nulls[COL_DEVICE]);
 	values[COL_EVENT_TIME] = TimestampTzGetDatum(r->event_time);
 	nulls[COL_EVENT_TIME] = !r->has_event_time;
 	values[COL_RECEIVED_AT] = TimestampTzGetDatum(r->received_at);

@@ -72,6 +72,7 @@ typedef struct Report
 	DefectCode	defect_code;	/* when rejected */
 	const char *defect_field;	/* or NULL */
 	const char *defect_value;	/* offending value as text, or NULL */
+	bool		withheld;		/* rejected, and not kept: a VIN is in it */
 } Report;
 
 extern const char *defect_code_name(DefectCode code);

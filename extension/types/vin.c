@@ -128,6 +128,55 @@ vin_looks_valid(const char *s, int len)
 		(vin[0] >= 'S' && vin[0] <= 'Z' && memcmp(vin + WMI_LENGTH, "ZZZ", 3) == 0);
 }
 
+static inline bool
+is_alphanumeric(char c)
+{
+	return is_digit(c) || (to_upper(c) >= 'A' && to_upper(c) <= 'Z');
+}
+
+/* In the midst of letters and digits: what a real one has besides. */
+static bool
+stands_out(const char *s)
+{
+	bool		letter = false;
+
+	for (int i = 0; i < WMI_LENGTH; i++)
+		letter |= !is_digit(s[i]);
+	return letter && s[MODEL_YEAR] != '0' &&
+		to_upper(s[MODEL_YEAR]) != 'U' && to_upper(s[MODEL_YEAR]) != 'Z';
+}
+
+/* Goes from run to run of letters and digits. */
+static bool
+find_vin(const char *s, int len, bool inside)
+{
+	for (int from = 0, to; from < len; from = to + 1)
+	{
+		for (to = from; to < len && is_alphanumeric(s[to]); to++)
+			;
+		if (to - from == VIN_LENGTH && vin_looks_valid(s + from, VIN_LENGTH))
+			return true;
+		if (!inside || to - from <= VIN_LENGTH)
+			continue;
+		for (int at = from; to - at >= VIN_LENGTH; at++)
+			if (vin_looks_valid(s + at, VIN_LENGTH) && stands_out(s + at))
+				return true;
+	}
+	return false;
+}
+
+bool
+vin_in_text(const char *s, int len)
+{
+	return len >= VIN_LENGTH && find_vin(s, len, false);
+}
+
+bool
+vin_in_bytes(const char *s, int len)
+{
+	return len >= VIN_LENGTH && find_vin(s, len, true);
+}
+
 /* --- input and output --- */
 
 PG_FUNCTION_INFO_V1(vin_in);
@@ -195,6 +244,24 @@ vin_check(PG_FUNCTION_ARGS)
 	text	   *t = PG_GETARG_TEXT_PP(0);
 
 	PG_RETURN_BOOL(vin_looks_valid(VARDATA_ANY(t), VARSIZE_ANY_EXHDR(t)));
+}
+
+PG_FUNCTION_INFO_V1(holds_vin_text);
+Datum
+holds_vin_text(PG_FUNCTION_ARGS)
+{
+	text	   *t = PG_GETARG_TEXT_PP(0);
+
+	PG_RETURN_BOOL(vin_in_text(VARDATA_ANY(t), VARSIZE_ANY_EXHDR(t)));
+}
+
+PG_FUNCTION_INFO_V1(holds_vin_bytea);
+Datum
+holds_vin_bytea(PG_FUNCTION_ARGS)
+{
+	bytea	   *b = PG_GETARG_BYTEA_PP(0);
+
+	PG_RETURN_BOOL(vin_in_bytes(VARDATA_ANY(b), VARSIZE_ANY_EXHDR(b)));
 }
 
 /* --- parts --- */

@@ -27,4 +27,13 @@ typedef struct Vin
  */
 extern bool vin_looks_valid(const char *s, int len);
 
+/*
+ * Does a text hold one, with neither letter nor digit beside it?  Do bytes hold
+ * one, whatever is beside it?  Where letters and digits go on, 17 of them fit
+ * the check by chance now and then, so the maker must then have a letter and
+ * character 10 name a year.  Both take time in proportion to the length.
+ */
+extern bool vin_in_text(const char *s, int len);
+extern bool vin_in_bytes(const char *s, int len);
+
 #endif							/* FLEET_VIN_H */
