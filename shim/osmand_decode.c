@@ -309,8 +309,8 @@ find_device(Record *r, const Str *texts, Str *device)
 		Str			value;
 		bool		good;
 
-		while (rest.len > 0 && next_pair(r, &rest, &name, &value, &good))
-			if (good && device->len == 0 && (tracker_equals(name, "id") || tracker_equals(name, "deviceid")))
+		while (device->len == 0 && rest.len > 0 && next_pair(r, &rest, &name, &value, &good))
+			if (good && (tracker_equals(name, "id") || tracker_equals(name, "deviceid")))
 				*device = value;
 	}
 	return is_device(*device);

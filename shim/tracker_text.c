@@ -31,12 +31,6 @@ tracker_field(Str *rest, char separator, Str *field)
 	return true;
 }
 
-bool
-tracker_equals(Str text, const char *word)
-{
-	return strlen(word) == text.len && (text.len == 0 || memcmp(text.data, word, text.len) == 0);
-}
-
 static inline bool
 is_digit(char c)
 {

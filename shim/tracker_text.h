@@ -8,6 +8,8 @@
 #ifndef SHIM_TRACKER_TEXT_H
 #define SHIM_TRACKER_TEXT_H
 
+#include <string.h>
+
 #include "record.h"
 
 /*
@@ -17,7 +19,14 @@
  */
 extern bool tracker_field(Str *rest, char separator, Str *field) __attribute__((warn_unused_result));
 
-extern bool tracker_equals(Str text, const char *word);
+/* In the header, so that the length of a literal costs nothing. */
+static inline bool
+tracker_equals(Str text, const char *word)
+{
+	size_t		len = strlen(word);
+
+	return text.len == len && (len == 0 || memcmp(text.data, word, len) == 0);
+}
 
 /* count digits, nothing else. */
 extern bool tracker_digits(const char *text, size_t count, int *value) __attribute__((warn_unused_result));

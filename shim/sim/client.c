@@ -19,8 +19,6 @@ void
 lane_set_state(Lane *lane, LaneState state)
 {
 	lane->state = state;
-	if (state == LANE_READY)
-		lane->failures = 0;
 }
 
 /* Drop the connection and come back later; everything unacknowledged is sent again. */
@@ -191,6 +189,8 @@ lane_read(Lane *lane)
 		}
 		if (lane->state == LANE_WAITING)
 			return;
+		/* A connection that was let in and then turned away has been no success. */
+		lane->failures = 0;
 	}
 	if (lane->input.len > INPUT_LIMIT)
 		lane_lost(lane, "an endless answer");

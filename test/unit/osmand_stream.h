@@ -10,36 +10,38 @@
 #include "http_head.h"
 #include "osmand_decode.h"
 
+typedef struct OsmandStream
+{
+	HttpHead	head;			/* of the frame at hand */
+	size_t		head_len;
+} OsmandStream;
+
 static inline FrameStatus
 osmand_stream_frame(Session *session, const char *data, size_t len, Frame *out)
 {
-	size_t		head_len = http_head_length(data, len);
-	HttpHead	head;
+	OsmandStream *s = session->state;
 
-	(void) session;
-	if (head_len == 0)
+	s->head_len = http_head_length(data, len);
+	if (s->head_len == 0)
 		return FRAME_MORE;
-	if (http_head_parse(data, head_len, &head, &out->reason) != 0)
+	if (http_head_parse(data, s->head_len, &s->head, &out->reason) != 0)
 		return FRAME_BAD;
-	out->length = head_len + (head.has_body ? (size_t) head.length : 0);
+	out->length = s->head_len + (s->head.has_body ? (size_t) s->head.length : 0);
 	return out->length > len ? FRAME_MORE : FRAME_READY;
 }
 
 static inline DecodeStatus
 osmand_stream_decode(Session *session, const Frame *frame, Decoded *out)
 {
+	const OsmandStream *s = session->state;
 	OsmandSink	sink = {out->emit, out->emit_arg, out->record, session->now_us};
-	size_t		head_len = http_head_length(frame->data, frame->length);
-	Str			body = {frame->data + head_len, (uint32_t) (frame->length - head_len)};
-	HttpHead	head;
+	Str			body = {frame->data + s->head_len, (uint32_t) (frame->length - s->head_len)};
 	OsmandResult result;
 
-	if (http_head_parse(frame->data, head_len, &head, &out->reason) != 0)
-		return DECODE_BAD;
 	if (body.len > 0 && body.data[0] == '{')
 		result = osmand_json(body, &sink);
 	else
-		result = osmand_form((Str) {head.query, (uint32_t) head.query_len}, body, &sink);
+		result = osmand_form((Str) {s->head.query, (uint32_t) s->head.query_len}, body, &sink);
 	return result == OSMAND_OK ? DECODE_OK : DECODE_BAD;
 }
 
@@ -60,6 +62,7 @@ osmand_stream_ack(Session *session, const Ack *ack, Buf *out)
 
 static const Adapter osmand_stream = {
 	.name = "osmand",
+	.session_size = sizeof(OsmandStream),
 	.claims = true,
 	.frame = osmand_stream_frame,
 	.decode = osmand_stream_decode,
