@@ -8,6 +8,7 @@
 #include "tracker_text.h"
 
 #define FIELDS_MAX 128
+#define SPEED_MAX 350			/* km/h */
 #define HEAD 3					/* fields before the body: maker, identity, type */
 
 typedef struct Text
@@ -113,6 +114,26 @@ put_battery(Record *record, unsigned raw)
 		tracker_put_number(record, "battery_raw", raw);
 }
 
+/* Knots; what no vehicle drives would take the whole report to quarantine. */
+static void
+put_speed(Record *record, double knots)
+{
+	if (knots >= 0 && knots * KMH_PER_KNOT <= SPEED_MAX)
+		record->speed_kmh = knots * KMH_PER_KNOT;
+	else
+		tracker_put_number(record, "speed_knots", knots);
+}
+
+/* Under its name when that can be, else under the other. */
+static void
+put_ranged(Record *record, const char *name, const char *raw, double min, double max, Str text)
+{
+	double		value;
+
+	if (tracker_number(text, &value))
+		tracker_put_number(record, value >= min && value <= max ? name : raw, value);
+}
+
 /* --- text --- */
 
 static bool
@@ -194,10 +215,10 @@ put_rest(const Text *text, size_t at, Record *record)
 		double		number;
 
 		if (tracker_number(field(text, at), &number))
-			tracker_put_number(record, "odometer_km", number / 1000);
+			tracker_put_number(record, number <= 5e9 ? "odometer_km" : "odometer_raw", number <= 5e9 ? number / 1000 : number);
 		(void) tracker_put_decimal(record, "temperature_c", field(text, at + 1));
-		(void) tracker_put_decimal(record, "fuel_percent", field(text, at + 2));
-		if (tracker_number(field(text, at + 3), &number))
+		put_ranged(record, "fuel_percent", "fuel_raw", 0, 100, field(text, at + 2));
+		if (tracker_number(field(text, at + 3), &number) && number >= -500 && number <= 20000)
 			record->altitude_m = number;
 		at += 4;
 	}
@@ -248,8 +269,8 @@ read_position(const Text *text, size_t at, const Frame *frame, Record *record)
 			record->latitude = degrees[0];
 			record->longitude = degrees[1];
 		}
-		if (tracker_number(field(text, at + 3), &number) && number >= 0)
-			record->speed_kmh = number * KMH_PER_KNOT;
+		if (tracker_number(field(text, at + 3), &number))
+			put_speed(record, number);
 		tracker_put_heading(record, field(text, at + 4));
 	}
 	if (rest < text->n)
@@ -313,12 +334,11 @@ read_cells(const Text *text, Record *record)
 static void
 read_link(const Text *text, Record *record)
 {
-	static const char *const names[] = {
-		"gsm_signal", "satellites", "tracker_battery_percent", "steps", "turnovers"
-	};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		(void) tracker_put_decimal(record, names[i], field(text, HEAD + 1 + i));
+	(void) tracker_put_decimal(record, "gsm_signal", field(text, HEAD + 1));
+	put_ranged(record, "satellites", "satellites_raw", 0, 255, field(text, HEAD + 2));
+	put_ranged(record, "tracker_battery_percent", "battery_raw", 0, 100, field(text, HEAD + 3));
+	(void) tracker_put_decimal(record, "steps", field(text, HEAD + 4));
+	(void) tracker_put_decimal(record, "turnovers", field(text, HEAD + 5));
 	(void) !tracker_time_ddmmyy(field(text, HEAD), field(text, HEAD + 6), &record->event_time_us);
 	(void) put_status_field(record, field(text, HEAD + 7));
 }
@@ -363,8 +383,10 @@ h02_text(Session *session, const Frame *frame, Decoded *out)
 	place = find_place(&text);
 	if (tracker_equals(type, "HTBT") || tracker_equals(type, "V0"))
 	{
-		bool		told = tracker_put_decimal(record, "tracker_battery_percent", field(&text, HEAD));
+		double		battery;
+		bool		told = tracker_number(field(&text, HEAD), &battery);
 
+		put_ranged(record, "tracker_battery_percent", "battery_raw", 0, 100, field(&text, HEAD));
 		answer = tracker_equals(type, "HTBT") ? H02_HEARTBEAT : H02_HELLO;
 		out->tag = answer | (uint32_t) (unsigned char) frame->data[1] << 8 |
 			(uint32_t) (unsigned char) frame->data[2] << 16;
@@ -391,8 +413,8 @@ h02_text(Session *session, const Frame *frame, Decoded *out)
 	else if (tracker_equals(type, "LINK"))
 		read_link(&text, record);
 	else
-		tracker_put_text(record, tracker_equals(type, "SMS") ? "command_result" : "payload",
-						 span(&text, HEAD, text.n));
+		tracker_put_text(record, tracker_equals(type, "SMS") || tracker_equals(type, "V4") ? "command_result" :
+						 tracker_equals(type, "ICCID") ? "iccid" : "payload", span(&text, HEAD, text.n));
 	if (record->defect.len >= 9 && memcmp(record->defect.data, "malformed", 9) == 0)
 		answer = H02_NONE;
 	out->tag = answer;
@@ -480,7 +502,7 @@ h02_binary(Session *session, const Frame *frame, Decoded *out)
 			record->longitude = (angle[2] + angle[3] / 6e5) * (flags >> 3 & 1 ? 1 : -1);
 		}
 		if (speed >= 0)
-			record->speed_kmh = speed * KMH_PER_KNOT;
+			put_speed(record, speed);
 		if (course >= 0 && course <= 360)
 			record->heading_deg = course % 360;
 	}

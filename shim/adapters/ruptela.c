@@ -5,8 +5,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "adapter.h"
 #include "crc.h"
+#include "ruptela.h"
 #include "tracker_text.h"
 
 #define HEAD 10					/* length and identity */
@@ -169,141 +169,7 @@ put_number(Record *r, Str name, double value)
 	return record_add_number(r, name, value);
 }
 
-static bool
-put_copy(Record *r, Str name, const char *text, size_t n)
-{
-	char	   *copy = record_scratch(r, n);
-
-	if (copy == NULL)
-		return false;
-	memcpy(copy, text, n);
-	return record_add_text(r, name, (Str) {copy, (uint32_t) n});
-}
-
 #define NUMBER(name, value) put_number(r, RECORD_STR(name), (value))
-#define BOOLEAN(name, value) record_add_boolean(r, RECORD_STR(name), (value))
-
-/* An element that the dictionary knows, if its value can be one; else false. */
-static bool
-put_known(Record *r, unsigned id, uint64_t value, bool *full)
-{
-	char		text[24];
-	bool		taken;
-
-	switch (id)
-	{
-		case 2:
-			taken = BOOLEAN("digital_input_1", value != 0);
-			break;
-		case 3:
-			taken = BOOLEAN("digital_input_2", value != 0);
-			break;
-		case 4:
-			taken = BOOLEAN("digital_input_3", value != 0);
-			break;
-		case 5:
-			taken = BOOLEAN("ignition", value != 0);
-			break;
-		case 22:
-			taken = NUMBER("analog_input_1_v", (double) value / 1000);
-			break;
-		case 23:
-			taken = NUMBER("analog_input_2_v", (double) value / 1000);
-			break;
-		case 27:
-			if (value > 31)
-				return false;
-			taken = NUMBER("gsm_signal_dbm", -113 + 2 * (double) value);
-			break;
-		case 29:
-			if (value > 100000)
-				return false;
-			taken = NUMBER("external_voltage_v", (double) value / 1000);
-			break;
-		case 30:
-			if (value > 30000)
-				return false;
-			taken = NUMBER("tracker_battery_v", (double) value / 1000);
-			break;
-		case 32:
-			if (value > 255 || (int8_t) value < -60)
-				return false;
-			taken = NUMBER("tracker_temp_c", (int8_t) value);
-			break;
-		case 65:
-			taken = NUMBER("odometer_km", (double) value / 1000);
-			break;
-		case 94:
-			if (value > 64255)
-				return false;
-			taken = NUMBER("engine_rpm", (double) value / 4);
-			break;
-		case 95:
-			if (value > 250)
-				return false;
-			taken = NUMBER("obd_speed_kmh", (double) value);
-			break;
-		case 96:
-			if (value > 255)
-				return false;
-			taken = NUMBER("coolant_temp_c", (double) value - 40);
-			break;
-		case 97:
-			if (value > 255)
-				return false;
-			taken = NUMBER("intake_temp_c", (double) value - 40);
-			break;
-		case 150:
-			if (value < 10000 || value > 999999)
-				return false;
-			taken = put_copy(r, RECORD_STR("gsm_operator"), text, (size_t) snprintf(text, sizeof(text), "%" PRIu64, value));
-			break;
-		case 173:
-			taken = BOOLEAN("movement", value != 0);
-			break;
-		case 197:
-			if (value > 64255)
-				return false;
-			taken = NUMBER("engine_rpm", (double) value / 8);
-			break;
-		case 207:
-			if (value > 250)
-				return false;
-			taken = NUMBER("fuel_percent", (double) value * 0.4);
-			break;
-		case 208:
-			if (value == UINT32_MAX)
-				return false;
-			taken = NUMBER("fuel_used_l", (double) value / 2);
-			break;
-		default:
-			return false;
-	}
-	if (!taken)
-		*full = true;
-	return true;
-}
-
-/* Those of eight bytes are numbers of drivers and pieces of text: kept to the last digit. */
-static bool
-put_element(Record *r, unsigned id, const unsigned char *p, size_t size)
-{
-	uint64_t	value = size == 1 ? p[0] : size == 2 ? u16(p) : size == 4 ? u32(p) : u64(p);
-	bool		full = false;
-	char	   *name;
-	int			n;
-	char		text[24];
-
-	if (size <= 4 && put_known(r, id, value, &full))
-		return !full;
-	name = record_scratch(r, 9);
-	if (name == NULL)
-		return false;
-	n = snprintf(name, 9, "io_%u", id);
-	if (size <= 4)
-		return put_number(r, (Str) {name, (uint32_t) n}, (double) value);
-	return put_copy(r, (Str) {name, (uint32_t) n}, text, (size_t) snprintf(text, sizeof(text), "%" PRIu64, value));
-}
 
 static void
 put_place(Record *r, const unsigned char *p)
@@ -341,7 +207,11 @@ put_fixed(Record *r, const unsigned char *p, bool extended)
 		r->altitude_m = u16(p + 8) / 10.0;
 		if (u16(p + 10) <= 36000)
 			r->heading_deg = u16(p + 10) % 36000 / 100.0;
-		r->speed_kmh = u16(p + 13);
+		/* What no vehicle drives would take the whole report to quarantine. */
+		if (u16(p + 13) <= 350)
+			r->speed_kmh = u16(p + 13);
+		else
+			full = !NUMBER("speed_raw", u16(p + 13)) || full;
 	}
 	full = !NUMBER("satellites", p[12]) || full;
 	full = !NUMBER("hdop", p[15] / 10.0) || full;
@@ -376,7 +246,7 @@ read_record(Cursor *c, bool extended, Record *r)
 			return false;
 		for (size_t i = 0; i < count; i++)
 		{
-			if (r != NULL && !put_element(r, extended ? u16(c->p) : c->p[0], c->p + id_size, size))
+			if (r != NULL && !ruptela_io(r, extended ? u16(c->p) : c->p[0], c->p + id_size, size))
 				record_set_defect(r, "malformed", RECORD_STR("elements"));
 			c->p += id_size + size;
 			c->left -= id_size + size;

@@ -162,6 +162,37 @@ test_hostile(void)
 	ok(feed.nrecords == 0 && feed.unfinished > 0, "half a frame waits");
 }
 
+/* One value that cannot be takes no report to quarantine. */
+static void
+test_ranges(void)
+{
+	take(ADAPTER, "*HQ," ID ",V1,221320,A,5006.6300,N,00840.9260,E,999.50,400,141123,FFFFFFFF,1000,20,100.5,-600,1,2#");
+	ok(feed.nrecords == 1 && record_at(0)->defect[0] == '\0' && fabs(record_at(0)->latitude - 50.1105) < 1e-5,
+	   "the place is good");
+	ok(feed.nrecords == 1 && isnan(record_at(0)->speed_kmh) && isnan(record_at(0)->heading_deg) &&
+	   isnan(record_at(0)->altitude_m), "speed, course and altitude that are none are left out");
+	is_int(number_of(0, "speed_knots"), 999, "the speed is kept raw");
+	ok(number_of(0, "fuel_raw") == 100.5, "and the fuel");
+	is_int(number_of(0, "odometer_km"), 1, "the odometer is good");
+	take_hex("24" ID "221320" "141123" "50066300" "06" "008409260e" "999245" "ffffffff" "ff0000", 0);
+	ok(feed.nrecords == 1 && isnan(record_at(0)->speed_kmh) && number_of(0, "speed_knots") == 999, "binary");
+	take(ADAPTER, "*HQ," ID ",HTBT,255#");
+	is_int(number_of(0, "battery_raw"), 255, "a battery of 255");
+	is_str(feed_out_text(&feed), "*HQ," ID ",HTBT#", "is answered");
+	take(ADAPTER, "*HQ," ID ",LINK,221320,22,300,101,0,0,141123,FFFFFFFF#");
+	is_int(number_of(0, "satellites_raw"), 300, "too many satellites");
+	is_int(number_of(0, "battery_raw"), 101, "too much battery");
+	take(ADAPTER, "*HQ," ID ",V4,S20,DONE#");
+	is_str(text_of(0, "command_result"), "S20,DONE", "an answer without a place");
+	take(ADAPTER, "*HQ," ID ",ICCID,89490123456789012345#");
+	is_str(text_of(0, "iccid"), "89490123456789012345", "a card's number");
+	take(ADAPTER, "*HQ," ID ",V6,221320,A,5006.6300,N,00840.9260,E,10.00,245,141123,FFFFFFFF,262,02,1,2,89490123456789012345,#");
+	ok(feed.nrecords == 1 && fabs(record_at(0)->latitude - 50.1105) < 1e-5, "V6");
+	is_int(buf_len(&feed.out), 0, "takes no answer");
+	take(ADAPTER, GOOD ",T0.0#" GOOD);
+	ok(feed.nrecords == 2 && is_good(0) && is_good(1), "what stands behind a frame harms none");
+}
+
 static void
 test_datagrams(void)
 {
@@ -183,6 +214,7 @@ main(void)
 	test_others();
 	test_binary();
 	test_hostile();
+	test_ranges();
 	test_datagrams();
 	feed_end(&feed);
 	buf_trim();

@@ -142,7 +142,7 @@ test_records(void)
 		 EXTENDED("11", "00" "01" "04001234" "00" "01" "0068" "5555314a4a463030"), 0);
 	is_int(feed.nrecords, 2, "extended: two parts");
 	ok(placed(0) && placed(1), "extended: each with time and place");
-	is_int(number(0, "io_409"), 1, "extended: ids of two bytes");
+	is_str(text(0, "ignition"), "true", "extended: ids of two bytes");
 	is_int(number(0, "io_256"), 0x102, "extended: four bytes");
 	is_int(number(1, "io_1024"), 0x1234, "extended: the second part's");
 	is_int(number(1, "priority"), 1, "extended: priority");
@@ -159,6 +159,51 @@ test_records(void)
 	is_int(number(0, "io_27"), 255, "what is no signal strength stays raw");
 	is_int(number(0, "io_207"), 255, "nor is it a fuel level");
 	is_int(number(0, "time_extension"), 2, "the second within a second");
+	take("01" "00" "01" TIME "00" "00" "052cc888" "1dde4168" "0465" "5fb4" "09" "ffff" "0b" ELEMENTS, 0);
+	ok(feed.nrecords == 1 && near(feed.records[0].latitude, 50.1105) && isnan(feed.records[0].speed_kmh) &&
+	   feed.records[0].defect[0] == '\0', "a speed of no vehicle harms itself only");
+	is_int(number(0, "speed_raw"), 65535, "and is kept raw");
+	feed_end(&feed);
+}
+
+/* One record with these groups of elements. */
+static void
+take_elements(const char *groups)
+{
+	char		hex[512];
+
+	snprintf(hex, sizeof(hex), "010001" TIME "00" "00" PLACE "07" "%s", groups);
+	take(hex, 0);
+}
+
+static void
+test_elements(void)
+{
+	take_elements("04" "0500" "fb01" "6128" "5801" "00" "00" "00");
+	is_str(text(0, "ignition"), "true", "the tracker's own ignition");
+	is_int(number(0, "ambient_temp_c"), 0, "the outside air of OBD");
+	is_str(text(0, "jamming"), "true", "jamming");
+	take_elements("02" "fb01" "0500" "00" "00" "00");
+	is_str(text(0, "ignition"), "true", "whichever comes first");
+	is_int(number(0, "io_5"), 0, "the wire is kept beside it");
+	take_elements("04" "3114" "5fff" "6280" "c97d" "00" "00" "00");
+	ok(near(number(0, "acceleration_x_ms2"), 9.80665), "acceleration");
+	is_int(number(0, "obd_speed_kmh"), 255, "speed of OBD");
+	ok(near(number(0, "fuel_percent"), 12800.0 / 255), "fuel");
+	is_int(number(0, "adblue_percent"), 50, "AdBlue");
+	take_elements("00" "03" "1dffff" "16ffff" "592400" "00" "00");
+	is_int(number(0, "io_29"), 65535, "no voltage");
+	is_int(number(0, "io_22"), 65535, "nor one of an input");
+	ok(near(number(0, "ambient_temp_c"), 15), "the outside air of CAN");
+	take_elements("00" "00" "03" "d0fffffffe" "cb00000064" "5c000003e8" "00");
+	is_int(number(0, "io_208"), INT64_C(4294967294), "no fuel counter");
+	is_int(number(0, "engine_hours_h"), 5, "hours of the engine");
+	is_int(number(0, "fuel_used_l"), 1, "fuel used");
+	take_elements("00" "00" "00" "03" "22010203040506a7b8" "685756575a5a5a31" "69004b31323334");
+	ok(feed.nrecords == 0 || strcmp(defect(), "malformed:records") == 0, "elements that end too early");
+	take_elements("00" "00" "00" "03" "22010203040506a7b8" "685756575a5a5a314b" "7b5756575a5a5a314b");
+	is_str(text(0, "driver_id"), "010203040506a7b8", "driver");
+	ok(strcmp(text(0, "io_104"), "") == 0 && strcmp(text(0, "io_123"), "") == 0, "no part of a VIN is kept");
 	feed_end(&feed);
 }
 
@@ -283,6 +328,7 @@ int
 main(void)
 {
 	test_records();
+	test_elements();
 	test_others();
 	test_hostile();
 	buf_trim();
