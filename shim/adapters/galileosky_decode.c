@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "adapters/galileosky.h"
+#include "plausible.h"
 #include "tracker_report.h"
 
 #define RECORD_MIN 15			/* bytes of time and place, without which nothing can be stored */
@@ -146,6 +147,7 @@ finish(Report *report, const Session *session, const unsigned char *end, Decoded
 		record_set_defect(r, "missing_field", RECORD_STR("event_time"));
 	if (r->defect.len > 0)
 		r->raw = (Str) {(const char *) report->begin, (uint32_t) (end - report->begin)};
+	plausible(r);
 	out->emit(out->emit_arg, r);
 }
 

@@ -20,7 +20,7 @@ typedef enum Form
 {
 	FORM_OWN,					/* see put_own() */
 	FORM_NUMBER,				/* unsigned */
-	FORM_SIGNED,
+	FORM_SIGNED,				/* one byte */
 	FORM_DECIMAL,				/* a text of its digits */
 	FORM_HEX,
 	FORM_KEY,					/* number of a key, hexadecimal; 0: none */
@@ -38,8 +38,6 @@ typedef struct Row
 	const char *name;			/* a "%u" is number and what lies between first and the tag; NULL: io_NNN */
 	uint8_t		number;
 	double		divisor;		/* 0: none */
-	double		min;			/* both 0: any; else what is beyond is no such value, and kept as io_NNN */
-	double		max;
 } Row;
 
 /* *INDENT-OFF* */
@@ -58,8 +56,8 @@ static const Row rows[] = {
 	{0x38, 0x39, 2, FORM_NUMBER, NULL},
 	{0x40, 0x40, 2, FORM_OWN},
 	{0x41, 0x41, 2, FORM_NUMBER, "external_voltage_v", 0, 1000},
-	{0x42, 0x42, 2, FORM_NUMBER, "tracker_battery_v", 0, 1000, 0, 30},
-	{0x43, 0x43, 1, FORM_SIGNED, "tracker_temp_c", 0, 0, -60, 127},
+	{0x42, 0x42, 2, FORM_NUMBER, "tracker_battery_v", 0, 1000},
+	{0x43, 0x43, 1, FORM_SIGNED, "tracker_temp_c"},
 	{0x44, 0x44, 4, FORM_OWN},
 	{0x45, 0x46, 2, FORM_OWN},
 	{0x47, 0x47, 4, FORM_OWN},
@@ -364,11 +362,11 @@ put_number(Record *r, const Row *row, const GalileoskyTag *tag)
 	double		value = number_of(tag->value, tag->size);
 
 	if (row->form == FORM_SIGNED)
-		value = tag->size == 1 ? (int8_t) tag->value[0] : (int16_t) galileosky_u16(tag->value);
+		value = (int8_t) tag->value[0];
 	if (row->divisor != 0)
 		value /= row->divisor;
-	if (row->name == NULL || (row->min < row->max && (value < row->min || value > row->max)))
-		return NUMBERED("io_%u", tag->id, number_of(tag->value, tag->size));
+	if (row->name == NULL)
+		return NUMBERED("io_%u", tag->id, value);
 	return record_add_number(r, name_of(r, row->name, row->number + tag->id - row->first), value);
 }
 

@@ -238,8 +238,10 @@ test_tags(void)
 	take(TIME "40" "0000" "42" "ffff" "43" "80");
 	is_str(text(0, "ignition"), "false", "status: nothing");
 	ok(signal_of(0, "alarm") == NULL, "no alarm");
-	is_int(number(0, "io_66"), 65535, "what is no voltage of a battery stays raw");
-	is_int(number(0, "io_67"), 128, "what is no temperature, too");
+	ok(near(number(0, "tracker_battery_v_raw"), 65.535), "what is no voltage of a battery");
+	is_int(number(0, "tracker_temp_c_raw"), -128, "what is no temperature");
+	take(TIME PLACE "33" "ffff" "9309");
+	ok(feed.nrecords == 1 && isnan(feed.records[0].speed_kmh) && near(feed.records[0].latitude, 50.1105), "what is no speed does not cost the place");
 
 	take(TIME "60" "1027" "62" "0100" "63" "0a00" "fe" "6f" "0b00" "14" "70" "01" "ec" "77" "02" "15" "79" "0300" "80" "05" "14" "ff"
 		 "88" "09" "8a" "fd" "90" "0000000a" "d3" "00000000" "d5" "05");
