@@ -38,6 +38,7 @@ typedef struct Session
 	bool		datagram;		/* data is a whole datagram: nothing will follow it */
 	int64_t		now_us;			/* Unix epoch; when the bytes came */
 	const char *topic;			/* the listener's pattern; see topic.h */
+	bool		no_sack;		/* the listener's: gl200 answers heartbeats only */
 	size_t		frame_max;		/* limits.frame_bytes as the session began */
 	char		certificate[DEVICE_MAX + 1];	/* common name that the peer's certificate
 												 * proves, or "" */

@@ -64,6 +64,11 @@ read_value(Table *table, const Setting *setting, const char *path, struct json_o
 				*(int64_t *) at = number;
 				return true;
 			}
+		case SETTING_BOOLEAN:
+			if (!json_object_is_type(value, json_type_boolean))
+				return config_fail(table, path, "must be true or false");
+			*(bool *) at = json_object_get_boolean(value);
+			return true;
 		case SETTING_LEVEL:
 			if (json_object_is_type(value, json_type_string))
 				for (int i = 0; i < 4; i++)
@@ -159,6 +164,9 @@ config_set_defaults(Table *table)
 				break;
 			case SETTING_INTEGER:
 				*(int64_t *) at = strtoll(setting->def, NULL, 10);
+				break;
+			case SETTING_BOOLEAN:
+				*(bool *) at = strcmp(setting->def, "true") == 0;
 				break;
 			case SETTING_LEVEL:
 				*(int64_t *) at = LOG_LEVEL_INFO;

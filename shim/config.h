@@ -33,6 +33,7 @@ typedef struct ListenerConfig
 	Network    *allow;			/* who may connect; none: everybody */
 	size_t		nallow;
 	char	   *topic;			/* pattern of topics, for mqtt */
+	bool		sack;			/* answer messages that need not be, for gl200 */
 	char	   *tls_certificate;	/* NULL: no TLS */
 	char	   *tls_key;
 	char	   *tls_client_ca;	/* NULL: clients show no certificate */

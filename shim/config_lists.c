@@ -282,6 +282,7 @@ config_read_list(Table *table, const Setting *setting, const char *path, struct 
 			return read_elements(table, path, value);
 		case SETTING_STRING:
 		case SETTING_INTEGER:
+		case SETTING_BOOLEAN:
 		case SETTING_LEVEL:
 			break;
 	}

@@ -107,6 +107,8 @@ static const Setting listener_settings[] = {
 	"list of identities that may send; none: the tenant decides"},
 	{"listeners[].topic", SETTING_STRING, HERE(topic), 0, 0, "telemetry/{vehicle}", false,
 	"pattern of the topics that vehicles publish to: mqtt"},
+	{"listeners[].sack", SETTING_BOOLEAN, HERE(sack), 0, 0, "true", false,
+	"answer each message when it is committed, heartbeats aside: gl200"},
 	{"listeners[].tls.certificate", SETTING_STRING, HERE(tls_certificate), 0, 0, NULL, true,
 	"PEM file of the certificate and its chain"},
 	{"listeners[].tls.key", SETTING_STRING, HERE(tls_key), 0, 0, NULL, true,

@@ -382,6 +382,7 @@ conn_accept(int fd, const struct sockaddr *address, socklen_t len, const Listene
 	conn->adapter = adapter;
 	conn->session.authenticated = adapter->claims;
 	conn->session.topic = listener->topic;
+	conn->session.no_sack = !listener->sack;
 	conn->session.frame_max = (size_t) cf->limit_frame_bytes;
 	memcpy(conn->address, bytes, sizeof(bytes));
 	memcpy(conn->peer, peer, sizeof(peer));

@@ -401,6 +401,7 @@ datagram_new(Listener *listener, const struct sockaddr_storage *peer, socklen_t 
 	datagram->peer_len = peer_len;
 	datagram->session.authenticated = true;
 	datagram->session.datagram = true;
+	datagram->session.no_sack = !config->sack;
 	datagram->session.now_us = clock_unix_us();
 	datagram->session.mapping = config_mapping(config->mapping_name);
 	datagram->owner = sink_owner_new(&owner_ops, datagram);

@@ -48,6 +48,45 @@ next_header(const char *data, size_t len)
 	return first;
 }
 
+/* Of these the data may hold a "$" of its own. */
+static bool
+is_transparent(const char *data, size_t len)
+{
+	static const Str reports[] = {RECORD_STR("DAT,"), RECORD_STR("DTT,")};
+	const char *colon = len > 12 ? memchr(data, ':', 6) : NULL;
+
+	for (size_t i = 0; i < 2 && colon != NULL; i++)
+		if (memcmp(colon + 3, reports[i].data, reports[i].len) == 0)
+			return true;
+	return false;
+}
+
+/* Is at[0] the "$" behind a count? */
+static bool
+is_behind_count(const char *data, const char *at)
+{
+	uint64_t	count;
+
+	return at - data > 5 && at[-5] == ',' && tracker_hex((Str) {at - 4, 4}, &count);
+}
+
+/* The "$" that ends a message, or a zero byte, as few models write it. */
+static const char *
+find_end(const char *data, size_t len)
+{
+	const char *end = memchr(data, '$', len);
+	const char *zero = memchr(data, '\0', end != NULL ? (size_t) (end - data) : len);
+
+	if (zero != NULL)
+		return zero;
+	if (end == NULL || !is_transparent(data, len))
+		return end;
+	for (const char *next = end; next != NULL; next = memchr(next + 1, '$', (size_t) (data + len - next - 1)))
+		if (is_behind_count(data, next))
+			return next;
+	return next_header(data, len) < len ? end : NULL;
+}
+
 static bool
 is_blank(char c)
 {
@@ -76,7 +115,7 @@ gl200_frame(Session *session, const char *data, size_t len, Frame *out)
 		out->length = end != NULL ? (size_t) (end - data) : len;
 		return FRAME_READY;		/* for the quarantine */
 	}
-	end = memchr(data, '$', len);
+	end = find_end(data, len);
 	if (end == NULL && !session->datagram)
 		return FRAME_MORE;
 	out->length = next_header(data, end != NULL ? (size_t) (end - data) + 1 : len);
@@ -95,12 +134,37 @@ is_identity(Str id)
 }
 
 static bool
+is_imei(Str field)
+{
+	int			part;
+
+	return field.len == 15 && tracker_digits(field.data, 8, &part) && tracker_digits(field.data + 8, 7, &part);
+}
+
+/*
+ * The oldest models have no version before their identity; some tell it behind
+ * the count instead, others two fields before it.
+ */
+static void
+make_room_for_version(Gl200Message *m)
+{
+	if (!is_imei(m->field[1]) || is_imei(m->field[2]) || m->n >= GL200_FIELDS_MAX)
+		return;
+	memmove(m->field + 2, m->field + 1, (size_t) (m->n - 1) * sizeof(m->field[0]));
+	m->field[1] = (Str) {m->field[0].data, 0};
+	m->old = true;
+	m->n++;
+	if (m->field[m->n - 1].len == 10 && m->field[m->n - 2].len == 4 && m->field[m->n - 3].len == 14)
+		m->field[1] = m->field[--m->n];
+}
+
+static bool
 parse(const Frame *frame, Gl200Message *m)
 {
 	Str			rest = {frame->data, (uint32_t) frame->length};
 	size_t		at = 0;
 
-	if (rest.len == 0 || rest.data[rest.len - 1] != '$')
+	if (rest.len == 0 || (rest.data[rest.len - 1] != '$' && rest.data[rest.len - 1] != '\0'))
 		return false;
 	rest.len--;
 	while (at < HEADERS && (rest.len < headers[at].text.len ||
@@ -109,10 +173,14 @@ parse(const Frame *frame, Gl200Message *m)
 	if (at == HEADERS)
 		return false;
 	m->kind = headers[at].kind;
+	m->old = false;
 	m->frame = frame;
 	for (m->n = 0; m->n < GL200_FIELDS_MAX && tracker_field(&rest, ',', &m->field[m->n]);)
 		m->n++;
-	if (rest.data != NULL || m->n < FIELDS_MIN || !is_identity(m->field[2]))
+	if (rest.data != NULL || m->n < FIELDS_MIN)
+		return false;
+	make_room_for_version(m);
+	if (!is_identity(m->field[2]))
 		return false;
 	m->report = m->field[0];
 	m->report.data += headers[at].text.len;
@@ -180,7 +248,8 @@ gl200_decode(Session *session, const Frame *frame, Decoded *out)
 static void
 gl200_ack(Session *session, const Ack *ack, Buf *out)
 {
-	(void) session;
+	if (session->no_sack)
+		return;
 	for (uint64_t seq = ack->from; seq <= ack->upto; seq++)
 	{
 		uint32_t	tag = ack->frames[seq - ack->from].tag;

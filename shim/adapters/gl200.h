@@ -23,6 +23,7 @@ typedef struct Gl200Message
 	Str			report;			/* FRI, without the GT */
 	Str			field[GL200_FIELDS_MAX];	/* 0 the header, 1 version, 2 identity */
 	int			n;				/* the last is the count, the one before the time of sending */
+	bool		old;			/* of the oldest models: no name behind the identity */
 	const Frame *frame;
 } Gl200Message;
 

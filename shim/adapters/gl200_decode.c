@@ -12,6 +12,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "plausible.h"
 #include "tracker_text.h"
 
 #define GROUP_BEFORE 6			/* accuracy to latitude, before the time of the fix */
@@ -270,6 +271,14 @@ put_information(Record *r, const Gl200Message *m)
 
 /* --- what happened --- */
 
+/* "10": ignition off; "11": on.  The first digit is the range of speed or the input. */
+static void
+put_ignition(Record *r, Str kind)
+{
+	if (kind.len == 2 && (kind.data[1] == '0' || kind.data[1] == '1'))
+		BOOLEAN(r, "ignition", kind.data[1] == '1');
+}
+
 /* The field before a group, by name of the report. */
 static void
 put_event(Record *r, const Gl200Message *m, int group)
@@ -283,10 +292,15 @@ put_event(Record *r, const Gl200Message *m, int group)
 		{"BPL", RECORD_STR("low_battery")}, {"MPF", RECORD_STR("power_cut")}, {"JDS", RECORD_STR("jamming")},
 		{"JDR", RECORD_STR("jamming")}, {"PFA", RECORD_STR("power_off")}, {"PNA", RECORD_STR("power_on")},
 		{"TEM", RECORD_STR("temperature")}, {"CRA", RECORD_STR("collision")}, {"DIS", RECORD_STR("input")},
-		{"ANT", RECORD_STR("gps_antenna")}, {"LBP", RECORD_STR("low_battery")}
+		{"ANT", RECORD_STR("gps_antenna")}, {"LBP", RECORD_STR("low_battery")},
+		{"TMP", RECORD_STR("temperature")}, {"EPF", RECORD_STR("power_cut")}, {"EPN", RECORD_STR("power_restored")},
+		{"MPN", RECORD_STR("power_restored")}, {"SWG", RECORD_STR("geofence")}, {"GEO", RECORD_STR("geofence")},
+		{"GIN", RECORD_STR("geofence")}, {"GOT", RECORD_STR("geofence")}, {"IDN", RECORD_STR("idling")},
+		{"DAR", RECORD_STR("driver")}
 	};
 	static const Str harsh[] = {
-		RECORD_STR("hard_braking"), RECORD_STR("hard_acceleration"), RECORD_STR("hard_cornering")
+		RECORD_STR("hard_braking"), RECORD_STR("hard_acceleration"), RECORD_STR("hard_cornering"),
+		RECORD_STR("hard_braking"), RECORD_STR("hard_acceleration")	/* in a turn */
 	};
 	Str			before = group > 0 ? m->field[group - GROUP_BEFORE - 1] : (Str) {NULL, 0};
 
@@ -305,8 +319,12 @@ put_event(Record *r, const Gl200Message *m, int group)
 		BOOLEAN(r, "ignition", true);
 	if (is_one_of(m->report, "IGF,VGF,"))
 		BOOLEAN(r, "ignition", false);
-	if (is_one_of(m->report, "MPF,MPN,"))
-		BOOLEAN(r, "external_power", tracker_equals(m->report, "MPN"));
+	if (is_one_of(m->report, "MPF,MPN,EPF,EPN,"))
+		BOOLEAN(r, "external_power", is_one_of(m->report, "MPN,EPN,"));
+	if (is_one_of(m->report, "STR,CTN,"))
+		(void) !put_percent(r, before);
+	if (tracker_equals(m->report, "IGL") && group > GROUP_BEFORE + 4)
+		put_ignition(r, m->field[group - GROUP_BEFORE - 2]);
 	if (is_one_of(m->report, "BTC,STC,"))
 		BOOLEAN(r, "tracker_charging", tracker_equals(m->report, "BTC"));
 	if (tracker_equals(m->report, "STT"))
@@ -318,7 +336,7 @@ put_event(Record *r, const Gl200Message *m, int group)
 		Str			kind = m->field[group - GROUP_BEFORE - 2];
 
 		/* 10 to 12 and so on: the first digit is the range of speed. */
-		if (kind.len == 2 && kind.data[1] >= '0' && kind.data[1] <= '2')
+		if (kind.len == 2 && kind.data[1] >= '0' && kind.data[1] <= '4')
 			put_text(r, RECORD_STR("alarm"), harsh[kind.data[1] - '0']);
 	}
 	if (tracker_equals(m->report, "INF"))
@@ -336,8 +354,12 @@ put_group(Record *r, const Gl200Message *m, int i)
 	r->speed_kmh = number_of(m->field[i - 5]);
 	r->heading_deg = number_of(m->field[i - 4]);
 	r->altitude_m = number_of(m->field[i - 3]);
-	r->longitude = number_of(m->field[i - 2]);
-	r->latitude = number_of(m->field[i - 1]);
+	/* What a device says that never had a fix is no place. */
+	if (accuracy > 0 || number_of(m->field[i - 2]) != 0 || number_of(m->field[i - 1]) != 0)
+	{
+		r->longitude = number_of(m->field[i - 2]);
+		r->latitude = number_of(m->field[i - 1]);
+	}
 	/* Its unit is the satellites' geometry, not metres. */
 	if (!isnan(accuracy))
 	{
@@ -353,6 +375,7 @@ static void
 put_common(Record *r, const Gl200Message *m, int first, int last)
 {
 	Str			name = m->field[3];
+	int			begin = m->old ? 3 : 4;
 	uint64_t	count;
 	int			end = m->n - 3;			/* the last before the time of sending */
 
@@ -366,20 +389,20 @@ put_common(Record *r, const Gl200Message *m, int first, int last)
 	if (m->kind == GL200_STORED)
 		BOOLEAN(r, "buffered", true);
 	TEXT(r, "protocol_version", m->field[1]);
-	if (m->n > 5 && !is_vin(name))
+	if (m->n > 5 && !m->old && !is_vin(name))
 		TEXT(r, "device_name", name);
 	put_event(r, m, last);
 	if (last > 0 && !is_one_of(m->report, "CAN,OBD,DAT,"))
 		put_behind(r, m, last);
 	if (last > 0)
 	{
-		TEXT(r, "gl200_head", span(r, m, 4, first - GROUP_BEFORE - 1));
+		TEXT(r, "gl200_head", span(r, m, begin, first - GROUP_BEFORE - 1));
 		TEXT(r, "gl200_rest", span(r, m, last + 1 + CELL_AFTER, end));
 	}
 	else
-		TEXT(r, "gl200_rest", span(r, m, 4, end));
+		TEXT(r, "gl200_rest", span(r, m, begin, end));
 	TEXT(r, "send_time", m->field[m->n - 2]);
-	if (tracker_hex(m->field[m->n - 1], &count))
+	if (m->field[m->n - 1].len == 4 && tracker_hex(m->field[m->n - 1], &count))
 		NUMBER(r, "sequence", (double) count);
 }
 
@@ -388,6 +411,7 @@ emit(const Gl200Message *m, Decoded *out)
 {
 	Record	   *r = out->record;
 
+	plausible(r);
 	if (!r->has_event_time)
 	{
 		record_set_defect(r, "missing_field", RECORD_STR("event_time"));

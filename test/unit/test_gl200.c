@@ -108,6 +108,58 @@ test_events(void)
 	is_str(text("gl200_head"), "car,0,,1", "a VIN is not kept in the rest");
 }
 
+/* What other models and firmware write otherwise. */
+static void
+test_dialects(void)
+{
+	take("+RESP:GTFRI,060228," ID ",van,12500,10,1," GROUP ",00,12.5,,,,88,210100,,,,20231114221322,0A1F" "x", 0);
+	is_int(feed.nframes, 0, "neither $ nor a zero byte: waits");
+	feed_end(&feed);
+	feed_begin(&feed, &adapter_gl200, "");
+	feed_bytes(&feed, "+ACK:GTHBD,1A0401," ID ",,20231114221320,11F0\0+RESP:GTRTL,060228," ID ",,0,0,1," GROUP ",00,77,20231114221322,0A1F\0",
+			   sizeof("+ACK:GTHBD,1A0401," ID ",,20231114221320,11F0\0+RESP:GTRTL,060228," ID ",,0,0,1," GROUP ",00,77,20231114221322,0A1F\0") - 1, 0);
+	is_str(feed_out_text(&feed), "+SACK:GTHBD,1A0401,11F0$+SACK:0A1F$", "a zero byte ends a message");
+	ok(feed.nrecords == 1 && near(feed.records[0].latitude, 50.1105) && number("tracker_battery_percent") == 77, "... and its place is read");
+
+	take("+RESP:GTTRI," ID ",1,0,99," GROUP ",00,0103010100," TAIL, 0);
+	is_str(feed.records[0].device, ID, "without a version: identity");
+	ok(near(feed.records[0].longitude, 8.6821), "without a version: place");
+	is_str(text("gl200_head"), "1,0,99", "without a version: no name");
+	take("+RESP:GTINF," ID ",8938000000000000001f,18,99,1,0,+2.00,0,20231114221322,00EE,0103090402$", 0);
+	is_str(feed.records[0].device, ID, "version behind the count: identity");
+	is_str(text("protocol_version"), "0103090402", "version behind the count: kept");
+	is_str(feed_out_text(&feed), "+SACK:00EE$", "version behind the count: answered");
+	ok(feed.records[0].event_time_us == TIME_US + 2000000, "version behind the count: time");
+
+	take("+RESP:GTFRI,423037," ID ",van,0,1,1,5,12,0.1,0,46.8,8.682100,50.110500,20231114221320,2,0e36c9916485,-50,,,,e831cd5eb79d,-73,,,,262,02,711D,81ECF0F,00,,93," TAIL, 0);
+	ok(near(feed.records[0].latitude, 50.1105) && number("hdop") == 12, "access points behind the place");
+	take("+RESP:GTSTR,400201," ID ",van,0,0,2,21.1,86," GROUP ",,,," TAIL, 0);
+	ok(number("tracker_battery_percent") == 86, "battery before the place");
+	take("+RESP:GTIGL,270302," ID ",,,11,1," GROUP ",00,243.1," TAIL, 0);
+	is_str(text("ignition"), "true", "ignition of IGL");
+	take("+RESP:GTMPF,270302," ID ",,," GROUP ",00," TAIL, 0);
+	is_str(text("alarm"), "power_cut", "power cut");
+	is_str(text("external_power"), "false", "... there is no power");
+	take("+RESP:GTFRI,060228," ID ",,,00,1,0,0.0,0,0.0,0.000000,0.000000,20231114221320,0262,0002,1A2B,00ABCD,00,1.0,,,,80,210100,,,," TAIL, 0);
+	ok(feed.nrecords == 1 && isnan(feed.records[0].latitude) && feed.records[0].defect[0] == '\0', "never had a fix: no place");
+	take("+RESP:GTDTT,410502," ID ",,,,0,9,a$b,$5,x,20231114221322,EA2E$" FRI, 0);
+	is_int(feed.nrecords, 2, "data with $ in it");
+	is_str(text("gl200_rest"), ",,0,9,a$b,$5,x", "data with $ in it: all of it");
+	take("+RESP:GTDTT,410502," ID ",,,,0,9,a$b,$5,x,20231114221322,EA2E$", 1);
+	is_int(feed.nrecords, 1, "data with $ in it, byte by byte");
+
+	/* More than the dictionary takes: kept beside its place. */
+	take("+RESP:GTFRI,060228," ID ",,,10,1,1,999.9,245,99999.9,8.682100,50.110500,20231114221320,0262,0002,1A2B,00ABCD,00,9999999.9,,,,88,210100,,,," TAIL, 0);
+	ok(near(feed.records[0].latitude, 50.1105) && isnan(feed.records[0].speed_kmh) && number("speed_kmh_raw") == 999.9 &&
+	   number("odometer_km_raw") == 9999999.9, "values that cannot be do not cost the place");
+
+	feed_end(&feed);
+	feed_begin(&feed, &adapter_gl200, "");
+	feed.session.no_sack = true;
+	feed_bytes(&feed, FRI "+ACK:GTHBD,1A0401," ID ",,20231114221320,11F0$", strlen(FRI "+ACK:GTHBD,1A0401," ID ",,20231114221320,11F0$"), 0);
+	is_str(feed_out_text(&feed), "+SACK:GTHBD,1A0401,11F0$", "sack switched off: only heartbeats are answered");
+}
+
 static void
 test_answers(void)
 {
@@ -168,6 +220,7 @@ main(void)
 	feed_begin(&feed, &adapter_gl200, "");
 	test_position();
 	test_events();
+	test_dialects();
 	test_answers();
 	test_hostile();
 	buf_trim();

@@ -62,6 +62,16 @@ test_reports(void)
 	ok(is_at(0, 50.1105, 8.6821), "east, when nothing is said");
 	take(ADAPTER, "imei:" ID ",kt,1,2;");
 	is_str(text_of(0, "payload"), "kt,1,2", "what nobody knows is kept");
+	take(ADAPTER, "imei:" ID ",L,*" GOOD);
+	is_str(feed_out_text(&feed), "LOAD", "another form of login is answered");
+	ok(feed.nrecords == 1 && is_good(0), "and is no report");
+	take(ADAPTER, FIX("oil 51.67", "231114221320", PLACE));
+	is_str(text_of(0, "alarm"), "fuel_leak", "fuel drops");
+	take(ADAPTER, FIX("oil 51.67", "231114221320", "A,5006.6300,N,00840.9260,E,10.00,"));
+	ok(number_of(0, "fuel_percent") == 51.67, "to a level");
+	take(ADAPTER, "imei:" ID ",tracker,231114221320,,F,221320.500,A,5006.6300,N,00840.9260,E,10.00,245.5,112,1,0,300%,,-400;");
+	ok(is_at(0, 50.1105, 8.6821) && number_of(0, "fuel_percent_raw") == 300 && record_at(0)->defect[0] == '\0',
+	   "a value that cannot be does not cost the place");
 	take(ADAPTER, "imei:" ID ",vr,0c00fa;");
 	is_int(feed.nrecords, 0, "a picture is not");
 }

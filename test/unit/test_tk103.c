@@ -61,6 +61,60 @@ test_old(void)
 	is_str(text_of(0, "payload"), "064FF0", "what nobody knows is");
 }
 
+/* The widths of speed, time and course differ by firmware. */
+static void
+test_widths(void)
+{
+	static const struct
+	{
+		const char *motion;
+		double		speed;
+		double		heading;
+	}			all[] = {
+		{"E0001822132045.500", 18, 45.5},
+		{"E018.522132045.500", 18.5, 45.5},
+		{"E 18.5221320 45.50", 18.5, 45.5},
+		{"E018.5221320000000", 18.5, 0},
+		{"E018.522132045", 18.5, 45},
+		{"E018.5221320245.50,", 18.5, 245.5}
+	};
+	char		text[128];
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+	{
+		snprintf(text, sizeof(text), "(" ID "BR00231114A5006.6300N00840.9260%s0100001FL000003F9)", all[i].motion);
+		take(ADAPTER, text);
+		ok(is_at(0, 50.1105, 8.6821) && record_at(0)->event_time_us == TIME_US && record_at(0)->speed_kmh == all[i].speed &&
+		   record_at(0)->heading_deg == all[i].heading && number_of(0, "fuel_raw") == 31, all[i].motion);
+	}
+	take(ADAPTER, "(" ID "BR00231114A5006.6300N 840.9260W 18.5221320 45.500100001FL000003F9)");
+	ok(is_at(0, 50.1105, -8.6821) && record_at(0)->speed_kmh == 18.5, "an angle filled up with a space");
+	take(ADAPTER, "(" IMEI "BP02,G,2,231114A5006.6300N00840.9260E001.622132091.048,7)");
+	ok(is_at(0, 50.1105, 8.6821) && record_at(0)->event_time_us == TIME_US && record_at(0)->heading_deg == 91.048 &&
+	   strcmp(record_at(0)->device, IMEI) == 0, "a whole IMEI before the command");
+	take(ADAPTER, "(" ID "BR00231114A5006.6300N00840.9260E999.9221320245.5001000000L00000000)");
+	ok(is_at(0, 50.1105, 8.6821) && isnan(record_at(0)->speed_kmh) && number_of(0, "speed_kmh_raw") == 999.9,
+	   "a speed that cannot be does not cost the place");
+}
+
+static void
+test_alarms(void)
+{
+	take(ADAPTER, "(" ID "BO010" PLACE "00000000L00000000)");
+	ok(boolean_of(0, "external_power") == 1, "the status says what the power is now");
+	is_str(text_of(0, "alarm"), "power_cut", "without power");
+	take(ADAPTER, "(" ID "BQ81,ALARM,4,164," PLACE ",00000000)");
+	is_str(text_of(0, "alarm"), "hard_braking", "an alarm of driving");
+	take(ADAPTER, "(" IMEI ",DW3E,141123,A,5006.6300N,00840.9260E,18.5,221320,245.5)");
+	ok(is_good(0, IMEI) && boolean_of(0, "sos") == 1, "a call for help");
+	take(ADAPTER, "(" IMEI ",ZC26,141123,A,5006.6300N,00840.9260E,18.5,221320,245.5,112,9)");
+	ok(boolean_of(0, "tamper") == 1 && record_at(0)->altitude_m == 112, "a cover opened; a height without a point");
+	take(ADAPTER, "(" IMEI ",ZC15,141123,A,5006.6300N,00840.9260E,18.5,221320,245.5)");
+	is_int(boolean_of(0, "ignition"), 1, "ignition on");
+	take(ADAPTER, "(" IMEI ",DW36,141123,A,5006.6300N,00840.9260E,18.5,221320,245.5)");
+	is_int(boolean_of(0, "ignition"), 0, "ignition off");
+}
+
 static void
 test_new(void)
 {
@@ -129,6 +183,8 @@ int
 main(void)
 {
 	test_old();
+	test_widths();
+	test_alarms();
 	test_new();
 	test_hostile();
 	feed_end(&feed);
