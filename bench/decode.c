@@ -80,6 +80,7 @@ static const struct
 	{"gl200", &adapter_gl200, &dialect_gl200, "1", 1},
 	{"ruptela", &adapter_ruptela, &dialect_ruptela, "1", 10},
 	{"ruptela_extended", &adapter_ruptela, &dialect_ruptela, "2", 10},
+	{"galileosky", &adapter_galileosky, &dialect_galileosky, "1", 10},
 	{"osmand_query", &osmand_stream, &dialect_osmand, "1", 1},
 	{"osmand_form", &osmand_stream, &dialect_osmand, "2", 1},
 	{"osmand_json", &osmand_stream, &dialect_osmand, "3", 1},

@@ -6,6 +6,7 @@
  * its packet unreadable: those of which nothing but the size is known are here too.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "adapters/galileosky.h"
 #include "tracker_report.h"
@@ -194,15 +195,23 @@ galileosky_next(GalileoskyCursor *c, GalileoskyTag *tag)
 
 /* --- signals --- */
 
+/* The number takes the place of "%u", if there is one. */
 static Str
 name_of(Record *r, const char *format, unsigned number)
 {
-	char	   *name = record_scratch(r, NAME_MAX);
+	const char *mark = strchr(format, '%');
+	size_t		before;
+	char	   *name;
 	int			n;
 
+	if (mark == NULL)
+		return (Str) {format, (uint32_t) strlen(format)};
+	name = record_scratch(r, NAME_MAX);
 	if (name == NULL)
 		return (Str) {"", 0};	/* refused as a name */
-	n = snprintf(name, NAME_MAX, format, number);
+	before = (size_t) (mark - format);
+	memcpy(name, format, before);
+	n = (int) before + snprintf(name + before, NAME_MAX - before, "%u%s", number, mark + 2);
 	record_scratch_trim(r, name, (size_t) n);
 	return (Str) {name, (uint32_t) n};
 }

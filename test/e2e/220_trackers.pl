@@ -17,7 +17,7 @@ IPC::Run::run([ 'openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_para
 spew("$dir/authority.pem", slurp("$dir/certificate.pem"), slurp("$dir/key.pem"));
 
 my @documents = ('json', 'http', 'mqtt');
-my @trackers = ('teltonika', 'gt06', 'ruptela', 'wialon', 'gl200', 'h02', 'gps103', 'tk103', 'osmand');
+my @trackers = ('teltonika', 'gt06', 'ruptela', 'wialon', 'gl200', 'h02', 'gps103', 'tk103', 'osmand', 'galileosky');
 my @protocols = (@documents, @trackers, 'tesla');
 my %silent = map { $_ => 1 } 'h02', 'gps103', 'tk103';	# of these, some or most reports are not answered
 my %options = (tesla => [ '--ca', "$dir/certificate.pem", '--authority', "$dir/authority.pem" ]);
