@@ -38,7 +38,7 @@ DATA_built = $(FULL_SCRIPT)
 DATA = $(wildcard sql/updates/fleet--*--*.sql)
 PG_CPPFLAGS = -Iextension -DFLEET_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-clobbered
-SHLIB_LINK = -lm
+SHLIB_LINK = -lcrypto -lm
 EXTRA_CLEAN = build/*.sql
 
 PG_CONFIG ?= pg_config

@@ -14,6 +14,7 @@
 #include "fleet.h"
 #include "pipeline/batch.h"
 #include "pipeline/registry.h"
+#include "trust/login.h"
 #include "trust/trust.h"
 
 PG_MODULE_MAGIC;
@@ -36,6 +37,7 @@ settings_init(void)
 void
 _PG_init(void)
 {
+	login_init();
 	settings_init();
 	batch_init();
 	registry_init();

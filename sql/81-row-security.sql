@@ -64,6 +64,10 @@ SELECT fleet.secure_table('fleet.alert', 'alert', 'reader', 'operator');
 SELECT fleet.secure_table('fleet.batch', 'history', 'reader');
 SELECT fleet.secure_table('fleet.quarantine', 'quarantine', 'operator', 'operator');
 
+-- keys are nobody's but fleet_owner's, whatever they are bound to
+ALTER TABLE fleet.login_key ENABLE ROW LEVEL SECURITY;
+ALTER TABLE fleet.login_key FORCE ROW LEVEL SECURITY;
+
 -- A dump carries the policies of an extension's tables, although CREATE
 -- EXTENSION makes them again: a restore brings its own in place of ours.
 CREATE FUNCTION fleet.policy_restore() RETURNS event_trigger

@@ -24,6 +24,8 @@ BEGIN
     GRANT INSERT ON fleet.ingest TO fleet_ingest;
     GRANT EXECUTE ON FUNCTION fleet.authenticate_source(text) TO fleet_ingest;
 
+    GRANT EXECUTE ON FUNCTION fleet.login(text), fleet.login_local(text) TO fleet_ingest, fleet_reader;
+
     -- one tenant, reading
     GRANT SELECT (tenant_id, name, auto_register, created_at) ON fleet.tenant TO fleet_reader;
     GRANT SELECT ON fleet.contract, fleet.vehicle, fleet.device, fleet.event, fleet.telemetry, fleet.vehicle_state,
@@ -56,6 +58,9 @@ BEGIN
     GRANT INSERT, UPDATE, DELETE ON fleet.tenant, fleet.contract, fleet.vehicle, fleet.device, fleet.source, fleet.geofence, fleet.rule TO fleet_owner;
     GRANT INSERT, DELETE ON fleet.tenant_grant TO fleet_owner;
     GRANT EXECUTE ON FUNCTION fleet.grant_tenant(name, integer), fleet.revoke_tenant(name, integer) TO fleet_owner;
+    GRANT INSERT, UPDATE, DELETE ON fleet.login_key TO fleet_owner;
+    GRANT EXECUTE ON FUNCTION fleet.create_login_key(text, text, bytea, text, text, integer, timestamptz, timestamptz),
+        fleet.revoke_login_key(text) TO fleet_owner;
 
     FOR relation IN
         SELECT c.oid FROM pg_class c

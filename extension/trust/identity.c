@@ -90,6 +90,13 @@ trust_set_identity(const TrustIdentity *identity, bool local)
 	}
 }
 
+void
+trust_forget_session(void)
+{
+	identity_free(of_session);
+	of_session = NULL;
+}
+
 const TrustIdentity *
 trust_identity(void)
 {

@@ -18,6 +18,7 @@ typedef enum TrustLevel
 
 /* By name; an error (22023) when there is none of it. */
 extern TrustLevel trust_level(const char *name);
+extern bool trust_find_level(const char *name, TrustLevel *level);
 
 /* What a token proves.  Everything lives in the context of whoever made it. */
 typedef struct TrustIdentity
@@ -43,6 +44,9 @@ extern void trust_set_identity(const TrustIdentity *identity, bool local);
  * passed is still one: it allows nothing, rather than what the role may do.
  */
 extern const TrustIdentity *trust_identity(void);
+
+/* The session's identity is gone at once, whatever the transaction comes to. */
+extern void trust_forget_session(void);
 
 extern void identity_init(void);
 

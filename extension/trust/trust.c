@@ -54,17 +54,29 @@ PG_FUNCTION_INFO_V1(logged_in);
 PG_FUNCTION_INFO_V1(require);
 PG_FUNCTION_INFO_V1(session_subject);
 
-TrustLevel
-trust_level(const char *name)
+bool
+trust_find_level(const char *name, TrustLevel *level)
 {
 	for (int i = 0; i < lengthof(level_names); i++)
 		if (strcmp(name, level_names[i]) == 0)
-			return (TrustLevel) i;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unknown role \"%s\"", name),
-			 errhint("Roles are ingest, reader, operator and admin.")));
-	return TRUST_INGEST;
+		{
+			*level = (TrustLevel) i;
+			return true;
+		}
+	return false;
+}
+
+TrustLevel
+trust_level(const char *name)
+{
+	TrustLevel	level = TRUST_INGEST;
+
+	if (!trust_find_level(name, &level))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown role \"%s\"", name),
+				 errhint("Roles are ingest, reader, operator and admin.")));
+	return level;
 }
 
 /* --- grants --- */
