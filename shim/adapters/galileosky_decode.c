@@ -167,26 +167,46 @@ finish_broken(Report *report, const Session *session, const Frame *frame, const 
 	out->emit(out->emit_arg, report->r);
 }
 
-/* The packet's identity, and how many records it has; false when there is none, or another. */
+static bool
+is_imei(const unsigned char *p)
+{
+	for (size_t i = 0; i < GALILEOSKY_IMEI; i++)
+		if (p[i] < '0' || p[i] > '9')
+			return false;
+	return true;
+}
+
+typedef struct Look
+{
+	size_t		records;
+	bool		speaks;			/* says more than what the terminal is, or says that wrongly */
+} Look;
+
+/* Whose packet it is, and what else has to be known before it is read. */
 static TrackerClaim
-look(Session *session, GalileoskyCursor c, size_t *records)
+look_at(Session *session, GalileoskyCursor c, Look *look)
 {
 	TrackerClaim claim = session->device[0] != '\0' ? TRACKER_CLAIM_OK : TRACKER_CLAIM_NONE;
-	GalileoskyTag tag;
 	uint8_t		last = 0xff;
 
-	*records = 0;
-	for (; c.left > 0 && galileosky_next(&c, &tag) == GALILEOSKY_TAG_OK; last = tag.id)
+	*look = (Look) {0};
+	while (c.left > 0)
 	{
-		*records += tag.id <= last;
+		GalileoskyTag tag;
+		bool		known = galileosky_next(&c, &tag) == GALILEOSKY_TAG_OK;
+
+		look->records += tag.id <= last;
+		look->speaks = look->speaks || !known || tag.id > GALILEOSKY_TAG_TERMINAL;
+		last = tag.id;
+		if (!known)
+			break;
 		if (tag.id != GALILEOSKY_TAG_IMEI)
 			continue;
-		for (size_t i = 0; i < GALILEOSKY_IMEI; i++)
-			if (tag.value[i] < '0' || tag.value[i] > '9')
-				return TRACKER_CLAIM_NONE;
-		claim = tracker_claim(session, (Str) {(const char *) tag.value, GALILEOSKY_IMEI});
+		look->speaks = look->speaks || !is_imei(tag.value);
+		claim = is_imei(tag.value) ? tracker_claim(session, (Str) {(const char *) tag.value, GALILEOSKY_IMEI}) :
+			TRACKER_CLAIM_NONE;
 		if (claim != TRACKER_CLAIM_OK)
-			return claim;
+			break;
 	}
 	return claim;
 }
@@ -210,19 +230,22 @@ galileosky_records(Session *session, const Frame *frame, Decoded *out)
 	GalileoskyCursor c = {(const unsigned char *) frame->data + GALILEOSKY_HEAD, frame->length - GALILEOSKY_HEAD - 2};
 	Report		report = {0};
 	GalileoskyTag tag;
-	size_t		records;
+	Look		look;
 
-	switch (look(session, c, &records))
+	switch (look_at(session, c, &look))
 	{
 		case TRACKER_CLAIM_OK:
 			break;
 		case TRACKER_CLAIM_NONE:
+			/* Head packets may be set up without the IMEI; the records have it then. */
+			if (!look.speaks)
+				return DECODE_OK;
 			return refuse(session, frame, "identity", "no identity", out);
 		case TRACKER_CLAIM_OTHER:
 			out->reason = "identity changed";
 			return DECODE_BAD;
 	}
-	if (records > RECORDS_MAX)
+	if (look.records > RECORDS_MAX)
 		return refuse(session, frame, "records", "too many records", out);
 	while (c.left > 0)
 	{

@@ -131,6 +131,11 @@ test_records(void)
 
 	/* A packet worked out by hand: an empty one, and its CRC-16/MODBUS. */
 	begin("");
+	send("01" "11" "04" "3200", 0);
+	is_str(feed_out_hex(&feed), confirmation("01" "11" "04" "3200"), "a head packet without an IMEI is confirmed");
+	send(TAG_IMEI RECORD, 0);
+	ok(feed.nrecords == 1 && placed(0), "the first record has it");
+	begin("");
 	feed_bytes(&feed, "\x01\x00\x00\x01\x50", 5, 0);
 	is_str(feed.refused, "checksum", "a sum that is wrong");
 	begin(IMEI);
