@@ -6,16 +6,20 @@
 
 #include <json-c/json.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "buf.h"
 #include "json_value.h"
+#include "plausible.h"
 #include "time_parse.h"
 #include "tracker_text.h"
 
 #define KNOT_KMH 1.852
 #define SECONDS_BELOW 1e11		/* a larger timestamp is in milliseconds */
 #define RAW_MAX 65536
+#define NUMBER_MAX 40			/* characters of one with an exponent */
 
 /* --- values --- */
 
@@ -35,6 +39,41 @@ copy(Record *r, Str text)
 	if (text.len > 0)
 		memcpy(to, text.data, text.len);
 	return (Str) {to, text.len};
+}
+
+/* A decimal number, with an exponent where a phone writes one ("-5.0E-4"). */
+static bool
+parse_number(Str text, double *value)
+{
+	char		copy[NUMBER_MAX + 1];
+	char	   *end;
+	double		number;
+
+	if (tracker_number(text, value))
+		return true;
+	if (text.len == 0 || text.len > NUMBER_MAX)
+		return false;
+	memcpy(copy, text.data, text.len);
+	copy[text.len] = '\0';
+	if (strspn(copy, "0123456789+-.eE") != text.len)
+		return false;
+	number = strtod(copy, &end);
+	if (*end != '\0' || !isfinite(number))
+		return false;
+	*value = number;
+	return true;
+}
+
+/* What programs write that have no value. */
+static bool
+is_nothing(Str text)
+{
+	static const char *const words[] = {"NaN", "nan", "null", "undefined", "Infinity", "-Infinity"};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (tracker_equals(text, words[i]))
+			return true;
+	return text.len == 0;
 }
 
 /* A name as a signal can have it. */
@@ -88,7 +127,7 @@ put_value(Record *r, Str name, Str text)
 {
 	double		number;
 
-	if (tracker_number(text, &number))
+	if (parse_number(text, &number))
 		put_number(r, name, number);
 	else if (tracker_equals(text, "true") || tracker_equals(text, "false"))
 		put_boolean(r, name, text.len == 4);
@@ -110,17 +149,40 @@ put_timestamp(Record *r, Str text)
 			r->event_time_us = (int64_t) llround(us);
 	}
 	else
+	{
+		/* A "+" before the zone that was not escaped has become a space. */
+		char	   *to = record_scratch(r, text.len);
+		char	   *space;
+
+		if (to != NULL && memchr(text.data, 'T', text.len) != NULL)
+		{
+			memcpy(to, text.data, text.len);
+			space = memchr(to, ' ', text.len);
+			if (space != NULL)
+				*space = '+';
+			text.data = to;
+		}
 		r->has_event_time = time_parse(text.data, text.len, 0, &r->event_time_us) &&
 			r->event_time_us >= TIME_MIN_US && r->event_time_us < TIME_END_US;
+	}
 	if (!r->has_event_time)
 		malformed(r, "event_time");
 }
 
+/* Without it there is no place. */
 static void
-read_number(Record *r, Str text, const char *field, double *value)
+read_angle(Record *r, Str text, const char *field, double *value)
 {
-	if (!tracker_number(text, value))
+	if (!parse_number(text, value) && !is_nothing(text))
 		malformed(r, field);
+}
+
+/* What is no number is kept as it came: the place does not depend on it. */
+static void
+read_number(Record *r, Str text, const char *raw, double *value)
+{
+	if (!parse_number(text, value) && !is_nothing(text))
+		put_text(r, (Str) {raw, (uint32_t) strlen(raw)}, text);
 }
 
 static void
@@ -143,6 +205,7 @@ finish(const OsmandSink *sink, Str raw)
 
 	if (isnan(r->latitude) != isnan(r->longitude))
 		malformed(r, isnan(r->latitude) ? "latitude" : "longitude");
+	plausible(r);
 	if (r->defect.len > 0)
 	{
 		r->latitude = r->longitude = NAN;
@@ -212,15 +275,17 @@ next_pair(Record *r, Str *rest, Str *name, Str *value, bool *good)
 	return true;
 }
 
-/* "60.0,30.0" */
+/* "60.0,30.0", and perhaps more */
 static void
 put_location(Record *r, Str text)
 {
 	Str			latitude;
+	Str			longitude = {"", 0};
 
 	(void) !tracker_field(&text, ',', &latitude);
-	read_number(r, latitude, "latitude", &r->latitude);
-	read_number(r, text.data != NULL ? text : (Str) {"", 0}, "longitude", &r->longitude);
+	(void) !tracker_field(&text, ',', &longitude);
+	read_angle(r, latitude, "latitude", &r->latitude);
+	read_angle(r, longitude, "longitude", &r->longitude);
 }
 
 /* Repeated keys: all of them, between semicolons. */
@@ -257,29 +322,29 @@ put_pair(Record *r, Str name, Str value, bool *valid)
 	if (tracker_equals(name, "timestamp"))
 		put_timestamp(r, value);
 	else if (tracker_equals(name, "lat"))
-		read_number(r, value, "latitude", &r->latitude);
+		read_angle(r, value, "latitude", &r->latitude);
 	else if (tracker_equals(name, "lon"))
-		read_number(r, value, "longitude", &r->longitude);
+		read_angle(r, value, "longitude", &r->longitude);
 	else if (tracker_equals(name, "location"))
 		put_location(r, value);
 	else if (tracker_equals(name, "valid"))
 		*valid = tracker_equals(value, "true") || tracker_equals(value, "1");
 	else if (tracker_equals(name, "speed"))
 	{
-		read_number(r, value, "speed_kmh", &number);
+		read_number(r, value, "speed_raw", &number);
 		if (number >= 0)
 			r->speed_kmh = number * KNOT_KMH;
 	}
 	else if (tracker_equals(name, "bearing") || tracker_equals(name, "heading"))
 	{
-		read_number(r, value, "heading_deg", &number);
+		read_number(r, value, "heading_raw", &number);
 		if (number >= 0)
 			r->heading_deg = number;
 	}
 	else if (tracker_equals(name, "altitude"))
-		read_number(r, value, "altitude_m", &r->altitude_m);
+		read_number(r, value, "altitude_raw", &r->altitude_m);
 	else if (tracker_equals(name, "accuracy"))
-		read_number(r, value, "accuracy_m", &r->accuracy_m);
+		read_number(r, value, "accuracy_raw", &r->accuracy_m);
 	else if (tracker_equals(name, "batt"))
 		put_value(r, RECORD_STR("tracker_battery_percent"), value);
 	else if (tracker_equals(name, "charge"))
@@ -374,12 +439,29 @@ number_of(struct json_object *value, double *number)
 	return isfinite(*number);
 }
 
-static void
-put_scalar(Record *r, const char *key, struct json_object *value)
+/* Also a text that is one. */
+static bool
+coordinate_of(struct json_object *value, double *number)
 {
-	Str			name = name_of(r, (Str) {key, (uint32_t) strlen(key)});
+	return number_of(value, number) || parse_number(text_of(value), number);
+}
+
+/* A scalar, or those of an object, under both names. */
+static void
+put_scalar(Record *r, const char *prefix, const char *key, struct json_object *value)
+{
+	char		full[2 * RECORD_NAME_MAX];
+	Str			name;
 	double		number;
 
+	if (prefix == NULL && json_object_is_type(value, json_type_object))
+	{
+		json_object_object_foreach(value, inner, inside)
+			put_scalar(r, key, inner, inside);
+		return;
+	}
+	snprintf(full, sizeof(full), "%s%s%s", prefix != NULL ? prefix : "", prefix != NULL ? "_" : "", key);
+	name = name_of(r, (Str) {full, (uint32_t) strlen(full)});
 	if (json_object_is_type(value, json_type_boolean))
 		put_boolean(r, name, json_object_get_boolean(value));
 	else if (number_of(value, &number))
@@ -407,23 +489,23 @@ put_coordinates(Record *r, struct json_object *coords)
 
 	if (coords == NULL)
 		return;
-	if (number_of(member(coords, "latitude"), &number))
+	if (coordinate_of(member(coords, "latitude"), &number))
 		r->latitude = number;
-	if (number_of(member(coords, "longitude"), &number))
+	if (coordinate_of(member(coords, "longitude"), &number))
 		r->longitude = number;
-	if (number_of(member(coords, "accuracy"), &number) && number >= 0)
+	if (coordinate_of(member(coords, "accuracy"), &number) && number >= 0)
 		r->accuracy_m = number;
-	if (number_of(member(coords, "speed"), &number) && number >= 0)
+	if (coordinate_of(member(coords, "speed"), &number) && number >= 0)
 		r->speed_kmh = number * 3.6;
-	if (number_of(member(coords, "heading"), &number) && number >= 0)
+	if (coordinate_of(member(coords, "heading"), &number) && number >= 0)
 		r->heading_deg = number;
-	if (number_of(member(coords, "altitude"), &number))
+	if (coordinate_of(member(coords, "altitude"), &number))
 		r->altitude_m = number;
 	if (json_object_is_type(coords, json_type_object))
 	{
 		json_object_object_foreach(coords, key, value)
 			if (!is_among(key, known))
-				put_scalar(r, key, value);
+				put_scalar(r, NULL, key, value);
 	}
 }
 
@@ -460,11 +542,11 @@ put_place(Record *r, struct json_object *location)
 	put_text(r, RECORD_STR("activity"), text_of(member(member(location, "activity"), "type")));
 	json_object_object_foreach(location, key, value)
 		if (!is_among(key, known))
-			put_scalar(r, key, value);
+			put_scalar(r, NULL, key, value);
 	if (json_object_is_type(extras, json_type_object))
 	{
 		json_object_object_foreach(extras, extra, what)
-			put_scalar(r, extra, what);
+			put_scalar(r, NULL, extra, what);
 	}
 }
 

@@ -140,6 +140,23 @@ test_form(void)
 	is_str(got.defect, "malformed:longitude", "half a place");
 	(void) !take("id=7&timestamp=yesterday", "", false);
 	is_str(got.defect, "malformed:event_time", "no time");
+	(void) !take("id=7&timestamp=2023-11-15T00:13:20+02:00&lat=5.0E-4&lon=-1.25e1&speed=1.0E1&location=", "", false);
+	ok(record.event_time_us == TIME_US, "a zone whose plus was not escaped");
+	ok(near(record.latitude, 0.0005) && near(record.longitude, -12.5) && near(record.speed_kmh, 18.52), "numbers with exponents");
+	(void) !take("id=7&location=1.5,2.5,30", "", false);
+	ok(near(record.latitude, 1.5) && near(record.longitude, 2.5) && got.defect[0] == '\0', "more than two coordinates");
+	(void) !take("id=7&lat=1&lon=2&speed=NaN&bearing=null&altitude=high&accuracy=-&ignition=1&sos=2&batt=87%25&fuel_percent=300&hdop=500", "", false);
+	ok(near(record.latitude, 1) && got.defect[0] == '\0', "values that are none do not cost the place");
+	ok(isnan(record.speed_kmh) && find("speed_raw") == NULL && isnan(record.heading_deg), "no value is none");
+	is_str(text("altitude_raw"), "high", "what is no number is kept");
+	is_str(text("ignition"), "true", "1 for a boolean");
+	ok(number("sos_raw") == 2 && number("fuel_percent_raw") == 300 && number("hdop_raw") == 500, "what cannot be is kept under another name");
+	is_str(text("tracker_battery_percent_raw"), "87%", "... as is a text for a number");
+	(void) !take("id=7&lat=1&lon=2&speed=900&altitude=30000&note=1M8GDM9AXKP042788", "", false);
+	ok(near(record.latitude, 1) && isnan(record.speed_kmh) && number("altitude_m_raw") == 30000 && find("note") == NULL,
+	   "too fast, too high; no VIN");
+	(void) !take("id=7&lat=null&lon=null&batt=5", "", false);
+	ok(isnan(record.latitude) && got.defect[0] == '\0', "no place");
 	is_int(take("id=7&&=&%&%4&a=%zz&lat", "", false), OSMAND_OK, "broken pairs are left out");
 	is_str(got.defect, "", "broken pairs do no harm");
 }
@@ -162,6 +179,11 @@ test_json(void)
 	(void) !take("", "{\"device_id\":\"x\",\"location\":[{\"timestamp\":1700000000,\"coords\":{}},{\"timestamp\":1700000000000}]}", true);
 	is_int(got.n, 2, "document: an array of locations");
 	ok(record.event_time_us == TIME_US, "document: numbers for times");
+	(void) !take("", "{\"device_id\":\"x\",\"location\":{\"coords\":{\"latitude\":\"1.5\",\"longitude\":2.5,\"speed\":200},"
+				 "\"geofence\":{\"identifier\":\"home\",\"action\":\"ENTER\",\"more\":{}},\"odometer\":9e12}}", true);
+	ok(near(record.latitude, 1.5) && isnan(record.speed_kmh) && number("speed_kmh_raw") == 720 && number("odometer_km_raw") == 9e9,
+	   "document: values that cannot be");
+	is_str(text("geofence_action"), "ENTER", "document: an object inside");
 	is_int(take("", "{\"location\":{}}", true), OSMAND_NO_DEVICE, "document: no device");
 	is_int(take("", "{\"device_id\":{}}", true), OSMAND_NO_DEVICE, "document: an object for a device");
 	is_int(take("", "{\"device_id\":", true), OSMAND_MALFORMED, "document: cut short");
