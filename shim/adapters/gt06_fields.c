@@ -145,7 +145,7 @@ gt06_put_alarm(Record *r, uint8_t code)
 		Str			name;
 	}			alarms[] = {
 		{0x01, RECORD_STR("sos")}, {0x02, RECORD_STR("power_cut")}, {0x03, RECORD_STR("vibration")},
-		{0x04, RECORD_STR("fence_enter")}, {0x05, RECORD_STR("fence_exit")}, {0x06, RECORD_STR("overspeed")},
+		{0x04, RECORD_STR("geofence_enter")}, {0x05, RECORD_STR("geofence_exit")}, {0x06, RECORD_STR("overspeed")},
 		{0x09, RECORD_STR("movement")}, {0x0a, RECORD_STR("gps_lost")}, {0x0b, RECORD_STR("gps_found")},
 		{0x0c, RECORD_STR("power_on")}, {0x0d, RECORD_STR("gps_first_fix")},
 		{0x0e, RECORD_STR("low_power")}, {0x0f, RECORD_STR("low_power_protection")},
@@ -202,10 +202,10 @@ gt06_put_switches(Record *r, uint8_t info, bool ignition_known)
 			BOOLEAN(r, "sos", true);
 			break;
 		case 6:
-			TEXT(r, "alarm", "fence");
+			TEXT(r, "alarm", "geofence");
 			break;
 		case 7:
-			TEXT(r, "alarm", "removed");
+			TEXT(r, "alarm", "removing");
 			break;
 	}
 }

@@ -58,6 +58,8 @@ classify_datagram(const char *data, size_t len, size_t *length, const char **rea
 
 	*length = len;
 	*reason = NULL;
+	if (len == 1 && bytes(data)[0] == 0xFF)
+		return KIND_KEEPALIVE;
 	if (len < DATAGRAM_HEADER || teltonika_be(bytes(data), 2) != len - 2)
 		*reason = "impossible length";
 	else if (data[4] != 1)

@@ -13,6 +13,7 @@
 #include "tracker_text.h"
 
 #define HEADER_SIZE 24			/* of a record, before its IO elements */
+#define SPEED_MAX 350			/* km/h; as the extension's contract has it */
 #define EPOCH_2007_S 1167609600 /* codec 7 counts from there */
 #define TIME_MAX_MS INT64_C(9000000000000000)	/* microseconds of it fit */
 
@@ -104,6 +105,16 @@ add_number(Record *record, const char *name, double value, bool *fits)
 	*fits = *fits && record_add_number(record, (Str) {name, (uint32_t) strlen(name)}, value);
 }
 
+/* What cannot be is kept raw: it would take the whole report to quarantine. */
+static void
+put_altitude(Record *record, int metres, bool *fits)
+{
+	if (metres >= -500 && metres <= 20000)
+		record->altitude_m = metres;
+	else
+		add_number(record, "altitude_raw", metres, fits);
+}
+
 /* The part that codecs 8, 8 extended and 16 share. */
 static void
 put_header(Record *record, const unsigned char *p, bool *fits)
@@ -111,6 +122,8 @@ put_header(Record *record, const unsigned char *p, bool *fits)
 	uint64_t	ms = teltonika_be(p, 8);
 	unsigned	priority = p[8];
 	unsigned	satellites = p[21];
+	unsigned	heading = (unsigned) teltonika_be(p + 19, 2);
+	unsigned	speed = (unsigned) teltonika_be(p + 22, 2);
 
 	if (ms <= TIME_MAX_MS)
 	{
@@ -122,9 +135,15 @@ put_header(Record *record, const unsigned char *p, bool *fits)
 	{
 		record->longitude = (int32_t) teltonika_be(p + 9, 4) / 1e7;
 		record->latitude = (int32_t) teltonika_be(p + 13, 4) / 1e7;
-		record->altitude_m = (int16_t) teltonika_be(p + 17, 2);
-		record->heading_deg = (double) teltonika_be(p + 19, 2);
-		record->speed_kmh = (double) teltonika_be(p + 22, 2);
+		put_altitude(record, (int16_t) teltonika_be(p + 17, 2), fits);
+		if (heading <= 360)
+			record->heading_deg = heading;
+		else
+			add_number(record, "heading_raw", heading, fits);
+		if (speed <= SPEED_MAX)
+			record->speed_kmh = speed;
+		else
+			add_number(record, "speed_raw", speed, fits);
 	}
 	add_number(record, "satellites", satellites, fits);
 	add_number(record, "priority", priority, fits);
@@ -207,7 +226,7 @@ read_gps7(Reader *reader, Record *record, bool *fits)
 			record->longitude = degrees[1];
 		}
 		if (part[1] != NULL)
-			record->altitude_m = (int16_t) teltonika_be(part[1], 2);
+			put_altitude(record, (int16_t) teltonika_be(part[1], 2), fits);
 		if (part[2] != NULL)
 			record->heading_deg = *part[2] * 360.0 / 256;
 		if (part[3] != NULL)
@@ -278,7 +297,7 @@ read_record7(Reader *reader, const Session *session, Str device, Decoded *out)
 	return true;
 }
 
-/* --- codecs 12, 13 and 14: commands and what devices say to them --- */
+/* --- codecs 12 to 15: commands and what devices say to them --- */
 
 /* What is text stays text, without the end of the line; else digits. */
 static Str
@@ -319,13 +338,13 @@ read_message(Reader *reader, unsigned codec, const Session *session, Str device,
 	if (!take_number(reader, 1, &type) || !take_number(reader, 4, &size))
 		return false;
 	/* Time and identity count as part of what has that size. */
-	if (codec == 0x0D)
+	if (codec == 0x0D || codec == 0x0F)
 	{
 		if (size < 4 || !take_number(reader, 4, &stamp))
 			return false;
 		size -= 4;
 	}
-	if (codec == 0x0E)
+	if (codec == 0x0E || codec == 0x0F)
 	{
 		if (size < 8 || !take(reader, 8, &payload))
 			return false;
@@ -341,7 +360,7 @@ read_message(Reader *reader, unsigned codec, const Session *session, Str device,
 	record->has_event_time = true;
 	record->event_time_us = session->now_us;
 	add_number(record, "message_type", (double) type, &fits);
-	if (codec == 0x0D)
+	if (codec == 0x0D || codec == 0x0F)
 		add_number(record, "device_time_s", (double) stamp, &fits);
 	fits = fits && record_add_text(record, RECORD_STR("command_result"), readable(record, payload, (size_t) size));
 	if (!fits)
@@ -400,6 +419,7 @@ teltonika_packet(const Session *session, Str device, const char *data, size_t le
 		case 0x0C:
 		case 0x0D:
 		case 0x0E:
+		case 0x0F:
 			*count = -1;
 			break;
 		default:

@@ -77,9 +77,10 @@ static const TeltonikaIo built_in[] = {
 	{247, 1, TELTONIKA_BOOLEAN, 1, "crash", 0, 0},
 	{249, 1, TELTONIKA_BOOLEAN, 1, "jamming", 0, 0},
 	{252, 1, TELTONIKA_NOT, 1, "external_power", 0, 0},
-	/* The vehicle's VIN: the product stores none. */
+	/* The vehicle's VIN, here and in 325: the product stores none. */
 	{256, 0, TELTONIKA_DROP, 1, "vin", 0, 0},
-	{281, 0, TELTONIKA_TEXT, 1, "error_codes", 0, 0}
+	{281, 0, TELTONIKA_TEXT, 1, "error_codes", 0, 0},
+	{325, 0, TELTONIKA_DROP, 1, "vin", 0, 0}
 };
 
 static const TeltonikaIo built_in7[] = {

@@ -49,6 +49,60 @@ typedef struct Tally
 	int			absent;			/* values known, but not among the signals */
 } Tally;
 
+/* Elements that become signals of other names; the vendors' lists say how. */
+typedef struct NamedIo
+{
+	int			id;
+	const char *signal;
+	double		scale;			/* 0: a boolean; -1: a boolean that is not so; -2: text */
+	double		offset;
+	int			bits;			/* two's complement of that many; 0: unsigned */
+} NamedIo;
+
+#define BOOL 0
+#define NEGATED -1
+#define TEXTUAL -2
+#define MILLI_G 0.00980665
+
+static const NamedIo teltonika_io[] = {
+	{1, "digital_input_1", BOOL}, {2, "digital_input_2", BOOL}, {3, "digital_input_3", BOOL},
+	{4, "digital_input_4", BOOL}, {9, "analog_input_1_v", 0.001}, {12, "fuel_used_l", 0.001},
+	{13, "fuel_consumption_l100km", 0.01}, {16, "odometer_km", 0.001}, {17, "acceleration_x_ms2", MILLI_G, 0, 16},
+	{18, "acceleration_y_ms2", MILLI_G, 0, 16}, {19, "acceleration_z_ms2", MILLI_G, 0, 16},
+	{21, "gsm_signal_percent", 20}, {30, "dtc_count", 1}, {36, "engine_rpm", 1}, {37, "obd_speed_kmh", 1},
+	{41, "throttle_percent", 1}, {66, "external_voltage_v", 0.001}, {67, "tracker_battery_v", 0.001},
+	{70, "tracker_temp_c", 0.1, 0, 32}, {78, "driver_id", TEXTUAL}, {81, "obd_speed_kmh", 1},
+	{82, "accelerator_percent", 1}, {83, "fuel_used_l", 0.1}, {84, "fuel_l", 0.1}, {85, "engine_rpm", 1},
+	{89, "fuel_percent", 1}, {113, "tracker_battery_percent", 1}, {115, "coolant_temp_c", 0.1, 0, 16},
+	{179, "digital_output_1", BOOL}, {180, "digital_output_2", BOOL}, {181, "pdop", 0.1}, {182, "hdop", 0.1},
+	{199, "trip_distance_km", 0.001}, {239, "ignition", BOOL}, {240, "movement", BOOL},
+	{241, "gsm_operator", TEXTUAL}, {247, "crash", BOOL}, {252, "external_power", NEGATED},
+	{281, "error_codes", TEXTUAL}, {0}
+};
+
+static const NamedIo teltonika7_io[] = {
+	{1, "tracker_battery_percent", 1}, {20, "hdop", 0.1}, {21, "vdop", 0.1}, {22, "pdop", 0.1},
+	{67, "tracker_battery_v", 0.001}, {222, "sos", BOOL}, {240, "movement", BOOL}, {0}
+};
+
+static const NamedIo ruptela_io[] = {
+	{2, "digital_input_1", BOOL}, {3, "digital_input_2", BOOL}, {4, "digital_input_3", BOOL}, {5, "ignition", BOOL},
+	{22, "analog_input_1_v", 0.001}, {23, "analog_input_2_v", 0.001}, {27, "gsm_signal_dbm", 2, -113},
+	{29, "external_voltage_v", 0.001}, {30, "tracker_battery_v", 0.001}, {32, "tracker_temp_c", 1, 0, 8},
+	{34, "driver_id", TEXTUAL}, {36, "brake_pressed", BOOL}, {37, "cruise_control", BOOL},
+	{49, "acceleration_x_ms2", 50 * MILLI_G, 0, 8}, {50, "acceleration_y_ms2", 50 * MILLI_G, 0, 8},
+	{51, "acceleration_z_ms2", 50 * MILLI_G, 0, 8}, {65, "odometer_km", 0.001}, {88, "jamming", BOOL},
+	{92, "fuel_used_l", 0.001}, {94, "engine_rpm", 0.25}, {95, "obd_speed_kmh", 1}, {96, "coolant_temp_c", 1, -40},
+	{97, "ambient_temp_c", 1, -40}, {98, "fuel_percent", 100.0 / 255}, {100, "fuel_rate_lh", 0.05},
+	{102, "distance_with_mil_km", 1}, {103, "accelerator_percent", 100.0 / 255}, {107, "runtime_s", 1},
+	{115, "coolant_temp_c", 1, -40}, {116, "fuel_rate_lh", 0.05}, {150, "gsm_operator", TEXTUAL},
+	{173, "movement", BOOL}, {197, "engine_rpm", 0.125}, {201, "adblue_percent", 0.4},
+	{206, "accelerator_percent", 0.4}, {207, "fuel_percent", 0.4}, {208, "fuel_used_l", 0.5},
+	{409, "ignition", BOOL}, {0}
+};
+
+static const NamedIo *named_io; /* of the protocol that is looked at */
+
 static char complaint[1024];
 static Tally tally;
 
@@ -200,6 +254,48 @@ check_motion(const FedRecord *record, struct json_object *want)
 	return true;
 }
 
+/* Is it what the element's raw value comes to? */
+static bool
+is_worth(const FedSignal *signal, const NamedIo *io, struct json_object *value)
+{
+	double		raw = json_object_get_double(value);
+	const char *text = json_object_get_string(value);
+	char		hex[24];
+
+	if (io->scale == TEXTUAL)
+	{
+		snprintf(hex, sizeof(hex), "%016llx", (unsigned long long) json_object_get_uint64(value));
+		/* Of text bytes are told, in hexadecimal digits. */
+		if (strncmp(text, "0x", 2) == 0)
+			return signal->kind == RECORD_TEXT && 2 * strlen(signal->text) == strlen(text) - 2;
+		return signal->kind == RECORD_TEXT &&
+			(strcmp(signal->text, text) == 0 || strcmp(signal->text, raw == 0 ? "" : hex) == 0);
+	}
+	if (io->scale == BOOL || io->scale == NEGATED)
+		return signal->kind == RECORD_BOOLEAN && signal->boolean == ((raw != 0) == (io->scale == BOOL));
+	if (io->bits > 0 && raw >= ldexp(1, io->bits - 1))
+		raw -= ldexp(1, io->bits);
+	return signal->kind == RECORD_NUMBER && fabs(signal->number - raw * io->scale - io->offset) < 1e-6;
+}
+
+/* An element under another name; of two of that name either may be it. */
+static bool
+check_named_io(const FedRecord *record, int id, struct json_object *value)
+{
+	for (const NamedIo *io = named_io; io != NULL && io->id != 0; io++)
+	{
+		if (io->id != id)
+			continue;
+		tally.values++;
+		for (size_t i = 0; i < record->nsignals; i++)
+			if (strcmp(record->signals[i].name, io->signal) == 0 && is_worth(&record->signals[i], io, value))
+				return true;
+		return complain("element %d is %s, and not the signal %s", id, json_object_get_string(value), io->signal);
+	}
+	tally.absent++;
+	return true;
+}
+
 /* What is well known by the same meaning everywhere; absent is no mistake. */
 static bool
 check_signals(const FedRecord *record, struct json_object *want)
@@ -213,6 +309,7 @@ check_signals(const FedRecord *record, struct json_object *want)
 		{"hdop", "hdop"},
 		{"acc", "ignition"},
 		{"battery_level", "tracker_battery_percent"},
+		{"alarm", "alarm"},
 		{"vin", "vin"}
 	};
 	struct json_object *io = member(want, "io");
@@ -252,7 +349,8 @@ check_signals(const FedRecord *record, struct json_object *want)
 		signal = feed_signal(record, name);
 		if (signal == NULL)
 		{
-			tally.absent++;		/* it has a name of its own */
+			if (!check_named_io(record, atoi(id), value))
+				return false;
 			continue;
 		}
 		tally.values++;
@@ -494,7 +592,11 @@ static void
 begin(Feed *feed, const Adapter *adapter, const Vector *v)
 {
 	const char *id = identity(v);
+	const char *codec = text_of(v->other, "codec");
 
+	named_io = strcmp(adapter->name, "ruptela") == 0 ? ruptela_io :
+		strcmp(adapter->name, "teltonika") != 0 ? NULL :
+		codec != NULL && strtol(codec, NULL, 16) == 7 ? teltonika7_io : teltonika_io;
 	feed_begin(feed, adapter, logs_in_first(adapter->name, v) ? (id ? id : DEVICE) : "");
 	feed->stubborn = is_kind(v, "stream");
 	feed->session.datagram = strcmp(v->columns[COLUMN_TRANSPORT], "udp") == 0;

@@ -337,7 +337,7 @@ test_models(void)
 	is_int(number("tracker_battery_percent"), 62, "per cent");
 	is_str(text("alarm"), "sos", "per cent: alarm");
 	take(false, "27", DATE FIX COURSE "09" CELL "40" "05" "04" "05" "02" "01");
-	is_str(text("alarm"), "fence_exit", "a fence");
+	is_str(text("alarm"), "geofence_exit", "a fence");
 	is_int(number("fence"), 1, "and its number");
 	take(false, "26", DATE FIX COURSE "09" CELL "46" "05" "04" "03" "02" "0000ea60");
 	ok(near(number("odometer_km"), 60), "an alarm's mileage");

@@ -351,6 +351,30 @@ datagram(const char *hex)
 	send_hex(hex);
 }
 
+/* One value that cannot be takes no report to quarantine. */
+static void
+test_ranges(void)
+{
+	take_packet("0801" "0000018bcfe5680001052cc8881dde4168" "8000" "ffff" "09" "ffff" IO8 "01", 0);
+	ok(feed.nrecords == 1 && feed.records[0].defect[0] == '\0' && fabs(feed.records[0].latitude - 50.1105) < 1e-5,
+	   "a good place");
+	ok(feed.nrecords == 1 && isnan(feed.records[0].altitude_m) && isnan(feed.records[0].heading_deg) &&
+	   isnan(feed.records[0].speed_kmh), "altitude, course and speed that cannot be are left out");
+	is_int(number(0, "altitude_raw"), -32768, "and kept raw: altitude");
+	is_int(number(0, "heading_raw"), 65535, "course");
+	is_int(number(0, "speed_raw"), 65535, "speed");
+	is_str(feed_out_hex(&feed), "00000001", "confirmed");
+	take_packet("8e01" HEADER "0000" "0001" "0000" "0000" "0000" "0000" "0001" "0145" "0003" "414243" "01", 0);
+	ok(feed.nrecords == 1 && feed_signal(&feed.records[0], "io_325") == NULL &&
+	   feed_signal(&feed.records[0], "vin") == NULL, "325 is a VIN, too, and not kept");
+	take_packet("0f01" "0b" "0000000e" "6553f100" "0123456789012345" "4f4b" "01", 0);
+	is_str(text(0, "command_result"), "OK", "codec 15");
+	is_int(number(0, "device_time_s"), 1700000000, "codec 15: its time");
+	is_int(buf_len(&feed.out), 0, "codec 15: nothing to confirm");
+	take_packet("0f01" "0b" "0000000b" "6553f100" "01234567890123" "01", 0);
+	ok(feed.nrecords == 1 && strcmp(feed.records[0].defect, "malformed:records") == 0, "codec 15: too short for its IMEI");
+}
+
 static void
 test_datagrams(void)
 {
@@ -377,6 +401,8 @@ test_datagrams(void)
 	is_str(feed.refused, "no identity", "one that ends in its identity");
 	datagram("00");
 	is_str(feed.refused, "impossible length", "one byte");
+	datagram("ff");
+	ok(feed.refused == NULL && feed.nrecords == 0 && buf_len(&feed.out) == 0, "a keep-alive");
 }
 
 static void
@@ -458,6 +484,7 @@ main(void)
 	test_others();
 	test_messages();
 	test_hostile();
+	test_ranges();
 	test_datagrams();
 	test_table();
 	test_configuration();
