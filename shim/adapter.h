@@ -40,8 +40,10 @@ typedef struct Session
 	const char *topic;			/* the listener's pattern; see topic.h */
 	bool		no_sack;		/* the listener's: gl200 answers heartbeats only */
 	size_t		frame_max;		/* limits.frame_bytes as the session began */
-	char		certificate[DEVICE_MAX + 1];	/* common name that the peer's certificate
-												 * proves, or "" */
+	char		certificate[DEVICE_MAX + 1];	/* device that the peer's certificate proves,
+												 * or "": others' reports are refused */
+	const void *listener;		/* tells listeners apart */
+	bool		token_optional; /* that proof is enough, the listener has its source */
 
 	/* By the adapter, for the core. */
 	int64_t		idle_us;		/* how long this peer may rest; 0: as configured */
@@ -91,7 +93,7 @@ typedef struct Decoded
 	const char *reason;			/* DECODE_BAD: static text */
 	Buf		   *reply;			/* DECODE_REPLY, DECODE_BAD: append to it */
 
-	char		token[ADAPTER_TOKEN_MAX + 1];	/* DECODE_HELLO */
+	char		token[ADAPTER_TOKEN_MAX + 1];	/* DECODE_HELLO; "": its certificate shall do */
 	char		mapping[ADAPTER_NAME_MAX + 1];	/* DECODE_HELLO; "": the listener's */
 	bool		mapping_optional;	/* DECODE_HELLO: the listener's if there is no such one */
 } Decoded;
@@ -101,6 +103,8 @@ typedef enum Welcome
 	WELCOME_OK,
 	WELCOME_DENIED,				/* token not known */
 	WELCOME_UNAVAILABLE,		/* nobody to ask */
+	WELCOME_FORBIDDEN,			/* certificate and token are of two sources, or the
+								 * certificate's source is not permitted */
 	WELCOME_NO_MAPPING			/* no mapping of that name */
 } Welcome;
 
@@ -179,6 +183,8 @@ typedef struct Service
 	void	   *(*start) (struct event_base *base, int fd, const struct ListenerConfig *config);
 	/* Drain: accept nothing more, answer what has begun. */
 	void		(*drain) (void *service);
+	/* Ends connections whose certificate has been revoked. */
+	void		(*end_revoked) (void *service);
 	/* Requests not yet answered. */
 	size_t		(*busy) (void *service);
 	void		(*stop) (void *service);

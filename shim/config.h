@@ -27,7 +27,8 @@ typedef struct ListenerConfig
 	char	   *address;		/* host:port, [v6]:port */
 	char	   *transport;		/* "tcp" or "udp" */
 	char	   *mapping_name;	/* of peers that name none; NULL: the default */
-	int64_t		source;			/* of adapters whose peers claim an identity; else 0 */
+	int64_t		source;			/* of peers without a token: they claim an identity, or
+								 * prove it by certificate; else 0 */
 	char	  **devices;		/* identities that may send, sorted; none: the tenant decides */
 	size_t		ndevices;
 	Network    *allow;			/* who may connect; none: everybody */
@@ -37,6 +38,10 @@ typedef struct ListenerConfig
 	char	   *tls_certificate;	/* NULL: no TLS */
 	char	   *tls_key;
 	char	   *tls_client_ca;	/* NULL: clients show no certificate */
+	char	   *tls_client_crl; /* NULL: none is revoked */
+	bool		tls_client_required;	/* who shows none is turned away */
+	char	   *tls_client_name;	/* what of it is the device: see tls_peer_name; or "none" */
+	char	   *tls_client_pattern; /* "prefix%suffix" around the device; NULL: "%" */
 	const struct Adapter *adapter;
 	TlsContext *tls;			/* NULL: no TLS */
 } ListenerConfig;
@@ -79,9 +84,12 @@ typedef struct Config
 	int64_t		queue_low_bytes;
 	int64_t		commit_seconds;
 	int64_t		tick_seconds;
+	int64_t		revocation_seconds;
 	int64_t		auth_cache_seconds;
 	int64_t		auth_cache_entries;
 	int64_t		auth_waiting;
+	int64_t		auth_failures;
+	int64_t		auth_failure_seconds;
 	int64_t		limit_connections;
 	int64_t		limit_connections_per_address;
 	int64_t		limit_frame_bytes;

@@ -15,7 +15,7 @@ typedef enum SettingType
 {
 	SETTING_STRING,
 	SETTING_INTEGER,
-	SETTING_BOOLEAN,
+	SETTING_BOOLEAN,			/* a bool */
 	SETTING_LEVEL,				/* of the log */
 	SETTING_NETWORKS,			/* list of ADDRESS/BITS, of a listener */
 	SETTING_DEVICES,			/* list of identities, of a listener */

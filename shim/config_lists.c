@@ -16,6 +16,31 @@
 #include "mapping.h"
 #include "topic.h"
 
+/* Certificates of clients. */
+static bool
+check_clients(const ListenerConfig *listener, char *reason, size_t size)
+{
+	const char *pattern = listener->tls_client_pattern;
+	const char *what = NULL;
+	bool		named = listener->tls_client_ca != NULL && strcmp(listener->tls_client_name, "none") != 0;
+
+	if (!tls_name_kind_valid(listener->tls_client_name))
+		what = "\"client_name\" must be common_name, dns, uri or none";
+	else if (pattern != NULL && (strchr(pattern, '%') == NULL || strchr(pattern, '%') != strrchr(pattern, '%')))
+		what = "\"client_pattern\" needs one %";
+	else if (listener->tls_client_ca != NULL && listener->tls_certificate == NULL)
+		what = "\"client_ca\" needs \"certificate\" and \"key\"";
+	else if (listener->tls_client_crl != NULL && listener->tls_client_ca == NULL)
+		what = "\"client_crl\" needs \"client_ca\"";
+	else if (listener->adapter->certificates && !(named && listener->tls_client_required))
+		what = "this adapter needs tls with \"client_ca\": peers are known by certificate";
+	else if (!listener->adapter->claims && listener->source != 0 && !named)
+		what = "\"source\" is for peers that prove no identity, or one by certificate (tls with \"client_ca\")";
+	if (what != NULL)
+		snprintf(reason, size, "%s", what);
+	return what == NULL;
+}
+
 static bool
 read_listeners(Table *table, const char *path, struct json_object *value)
 {
@@ -66,20 +91,18 @@ read_listeners(Table *table, const char *path, struct json_object *value)
 						: "this adapter does not speak udp");
 		if (listener->adapter->claims && listener->source == 0)
 			return config_fail(table, where, "\"source\" is missing: peers of this adapter prove no identity");
-		if (!listener->adapter->claims && listener->source != 0)
-			return config_fail(table, where, "\"source\" is for adapters whose peers prove no identity");
 		if (listener->ndevices > 0 && !listener->adapter->claims)
 			return config_fail(table, where, "\"devices\" is for adapters whose peers prove no identity");
 		if ((listener->tls_certificate == NULL) != (listener->tls_key == NULL))
 			return config_fail(table, where, "tls needs both \"certificate\" and \"key\"");
-		if (listener->tls_client_ca != NULL && listener->tls_certificate == NULL)
-			return config_fail(table, where, "\"client_ca\" needs \"certificate\" and \"key\"");
-		if (listener->adapter->certificates && listener->tls_client_ca == NULL)
-			return config_fail(table, where, "this adapter needs tls with \"client_ca\": peers are known by certificate");
+		if (!check_clients(listener, reason, sizeof(reason)))
+			return config_fail(table, where, reason);
 		if (listener->tls_certificate != NULL)
 		{
-			listener->tls = tls_context_new(listener->tls_certificate, listener->tls_key, listener->tls_client_ca,
-											reason, sizeof(reason));
+			TlsFiles	files = {listener->tls_certificate, listener->tls_key, listener->tls_client_ca,
+			listener->tls_client_crl, listener->tls_client_required};
+
+			listener->tls = tls_context_new(&files, reason, sizeof(reason));
 			if (listener->tls == NULL)
 				return config_fail(table, where, reason);
 		}

@@ -96,6 +96,12 @@ take_over(const Setting *setting, char *old, char *new, bool *warned)
 			*(char **) new = swap;
 		}
 	}
+	else if (setting->type == SETTING_BOOLEAN)
+	{
+		differs = *(bool *) old != *(bool *) new;
+		if (differs && setting->reloadable)
+			*(bool *) old = *(bool *) new;
+	}
 	else
 	{
 		differs = *(int64_t *) old != *(int64_t *) new;

@@ -12,10 +12,12 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "failures.h"
 #include "gate.h"
 #include "io.h"
 #include "log.h"
 #include "net.h"
+#include "tls.h"
 
 #define LINGER_MS 2000			/* for the peer to read our last words and close */
 #define LINGER_DRAIN_MS 500		/* the same when the daemon ends */
@@ -299,6 +301,25 @@ count_address(const unsigned char *bytes)
 	return n;
 }
 
+/*
+ * Has its address failed too often to prove who it is?  Not when another peer
+ * of that address is here that did: many share one.
+ */
+static bool
+is_blocked(const unsigned char *bytes)
+{
+	if (failures_wait(bytes) == 0)
+		return false;
+	for (int state = CONN_OPEN; state < CONN_DRAINING; state++)
+		for (Conn *conn = lists[state]; conn != NULL; conn = conn->next)
+			if ((!conn->unasked || conn->session.certificate[0] != '\0') && failures_same(conn->address, bytes))
+			{
+				failures_success(bytes);
+				return false;
+			}
+	return true;
+}
+
 static void
 turn_away(int fd, const Adapter *adapter, StatCounter counter, const char *peer, bool tls)
 {
@@ -357,6 +378,13 @@ conn_accept(int fd, const struct sockaddr *address, socklen_t len, const Listene
 		turn_away(fd, adapter, STAT_REFUSED_SOURCE, peer, listener->tls != NULL);
 		return;
 	}
+	/* Who has nothing to prove cannot fail. */
+	if ((!adapter->claims || listener->tls != NULL) && is_blocked(bytes))
+	{
+		stats_inc(STAT_AUTH_BLOCKED);
+		turn_away(fd, adapter, STAT_REFUSED_FAILURES, peer, listener->tls != NULL);
+		return;
+	}
 	if (conn_count() >= (size_t) cf->limit_connections || !net_descriptor_is_spare(fd))
 	{
 		turn_away(fd, adapter, STAT_REFUSED_TOTAL, peer, listener->tls != NULL);
@@ -381,8 +409,10 @@ conn_accept(int fd, const struct sockaddr *address, socklen_t len, const Listene
 	conn->listener = listener;
 	conn->adapter = adapter;
 	conn->session.authenticated = adapter->claims;
+	conn->unasked = adapter->claims;
 	conn->session.topic = listener->topic;
 	conn->session.no_sack = !listener->sack;
+	conn->session.listener = listener;
 	conn->session.frame_max = (size_t) cf->limit_frame_bytes;
 	memcpy(conn->address, bytes, sizeof(bytes));
 	memcpy(conn->peer, peer, sizeof(peer));
@@ -411,6 +441,18 @@ conn_start(struct event_base *event_base)
 	reaper = evtimer_new(base, on_reap, NULL);
 	sink_on_ready(on_sink_ready, NULL);
 	return conn_in_start() && sweeper != NULL && reaper != NULL && event_add(sweeper, &tv) == 0;
+}
+
+void
+conn_end_revoked(void)
+{
+	for (int state = CONN_HELLO; state < CONN_DRAINING; state++)
+		for (Conn *conn = lists[state], *next; conn != NULL; conn = next)
+		{
+			next = conn->next;
+			if (conn->ssl != NULL && conn->listener->tls != NULL && tls_peer_revoked(conn->listener->tls, conn->ssl))
+				conn_finish(conn, STAT_CLOSED_REVOKED, NULL);
+		}
 }
 
 void

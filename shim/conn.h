@@ -41,6 +41,9 @@ extern bool conn_start(struct event_base *base);
 extern void conn_accept(int fd, const struct sockaddr *address, socklen_t len,
 						const struct ListenerConfig *listener);
 
+/* Ends those whose certificate has been revoked since they came. */
+extern void conn_end_revoked(void);
+
 /* Ends all: reads no more, acknowledges what commits, closes. */
 extern void conn_drain(void);
 extern size_t conn_count(void);

@@ -14,17 +14,38 @@
 #include <string.h>
 
 #include "clock.h"
+#include "failures.h"
+#include "gate.h"
 #include "io.h"
 #include "log.h"
+#include "peer.h"
 #include "rate.h"
+#include "tls.h"
 
 #define ROOM_FIXED ((size_t) 64 << 10)	/* what a frame may need in the sink: this, */
+#define FOREIGN "not_permitted:device"	/* what adapters say of another device's report */
 #define ROOM_FACTOR 16			/* and so many times its length */
 
 static char *scratch;
 static size_t scratch_size;
 static Record record;
 static Decoded decoded;
+
+/*
+ * May the connection bring reports of that device?  What it has proved to be
+ * decides, then the listener's list.  Where a certificate is all that a protocol
+ * goes by, the adapter says what device it means.
+ */
+static bool
+may_send(const Conn *conn, const char *device, size_t len)
+{
+	const char *proved = conn->session.certificate;
+
+	if (proved[0] != '\0' && !conn->adapter->certificates &&
+		(strlen(proved) != len || memcmp(proved, device, len) != 0))
+		return false;
+	return config_allows_device(conn->listener, device, len);
+}
 
 static void
 on_record(void *arg, const Record *rec)
@@ -36,7 +57,7 @@ on_record(void *arg, const Record *rec)
 
 	if (conn->overloaded || conn->stranger || conn->state != CONN_OPEN)
 		return;
-	if (rec->device.len > 0 && !config_allows_device(conn->listener, rec->device.data, rec->device.len))
+	if (rec->device.len > 0 && !may_send(conn, rec->device.data, rec->device.len))
 	{
 		conn->stranger = true;
 		return;
@@ -46,6 +67,8 @@ on_record(void *arg, const Record *rec)
 		conn->overloaded = true;
 		return;
 	}
+	if (rec->defect.len == strlen(FOREIGN) && memcmp(rec->defect.data, FOREIGN, rec->defect.len) == 0)
+		stats_inc(STAT_RECORDS_FOREIGN);
 	frame->open++;
 	if (frame->records < UINT16_MAX)
 		frame->records++;
@@ -74,7 +97,7 @@ is_stranger(const Conn *conn)
 	size_t		len = strlen(conn->session.device);
 
 	return conn->stranger ||
-		(len > 0 && !config_allows_device(conn->listener, conn->session.device, len));
+		(len > 0 && !may_send(conn, conn->session.device, len));
 }
 
 /* A record of the end: nobody waits for its outcome. */
@@ -83,7 +106,7 @@ on_last_record(void *arg, const Record *rec)
 {
 	Conn	   *conn = arg;
 
-	if (!config_allows_device(conn->listener, rec->device.data, rec->device.len))
+	if (!may_send(conn, rec->device.data, rec->device.len))
 		return;
 	if (sink_submit(conn->owner, 0, conn->source_id, rec) != SINK_OK)
 		log_warning("last_record_lost", log_str("peer", conn->peer), log_str("reason", "overload"));
@@ -154,6 +177,21 @@ conn_welcome(Conn *conn, AuthStatus status, int32_t source_id)
 		status == AUTH_DENIED ? WELCOME_DENIED : WELCOME_UNAVAILABLE;
 	StatCounter reason = status == AUTH_DENIED ? STAT_CLOSED_DENIED : STAT_CLOSED_UNAVAILABLE;
 
+	/* Who comes with both has to be right by both. */
+	if (welcome == WELCOME_OK && conn->session.token_optional && source_id != conn->listener->source)
+	{
+		welcome = WELCOME_FORBIDDEN;
+		reason = STAT_CLOSED_DENIED;
+	}
+	if (welcome == WELCOME_OK && conn->unasked && !gate_is_open(source_id))
+	{
+		welcome = WELCOME_FORBIDDEN;
+		reason = STAT_CLOSED_SOURCE;
+	}
+	if (welcome == WELCOME_OK)
+		failures_success(conn->address);
+	else if (reason == STAT_CLOSED_DENIED)
+		failures_add(conn->address, FAILURE_TOKEN);
 	if (welcome == WELCOME_OK && !find_mapping(conn))
 	{
 		welcome = WELCOME_NO_MAPPING;
@@ -190,6 +228,12 @@ conn_hello(Conn *conn)
 	if (mapping[0] == '\0' || (decoded.mapping_optional && config_mapping(mapping) == NULL))
 		mapping = conn->listener->mapping_name;
 	set_mapping_name(conn, mapping);
+	if (decoded.token[0] == '\0' && conn->session.token_optional)
+	{
+		conn->unasked = true;
+		conn_welcome(conn, AUTH_OK, (int32_t) conn->listener->source);
+		return;
+	}
 	status = auth_check(decoded.token, strlen(decoded.token), &source_id, on_auth, conn, &conn->auth);
 	OPENSSL_cleanse(decoded.token, sizeof(decoded.token));
 	if (status == AUTH_PENDING)
@@ -440,15 +484,41 @@ conn_read(Conn *conn)
 	}
 }
 
+/* The handshake is done: who is it?  False when it was closed. */
+static bool
+conn_identify(Conn *conn)
+{
+	switch (peer_prove(conn->listener, conn->ssl, conn->session.certificate, sizeof(conn->session.certificate)))
+	{
+		case PEER_UNASKED:
+		case PEER_NONE:
+			return true;
+		case PEER_MISSING:
+			conn_close(conn, STAT_CLOSED_TLS, "no certificate");
+			return false;
+		case PEER_NAMELESS:
+			conn_close(conn, STAT_CLOSED_CERTIFICATE, NULL);
+			return false;
+		case PEER_PROVED:
+			break;
+	}
+	conn->session.token_optional = !conn->adapter->claims && conn->listener->source != 0;
+	if (conn->adapter->claims)
+		failures_success(conn->address);
+	return true;
+}
+
 static void
 conn_handshake(Conn *conn)
 {
+	const char *failure;
+
 	switch (io_handshake(conn->ssl))
 	{
 		case IO_DONE:
 			event_del(&conn->writable);
-			if (conn->listener->tls_client_ca != NULL)
-				tls_peer_name(conn->ssl, conn->session.certificate, sizeof(conn->session.certificate));
+			if (!conn_identify(conn))
+				break;
 			conn_set_state(conn, CONN_HELLO);
 			conn_read(conn);
 			break;
@@ -459,7 +529,11 @@ conn_handshake(Conn *conn)
 			event_add(&conn->writable, NULL);
 			break;
 		default:
-			conn_close(conn, STAT_CLOSED_TLS, NULL);
+			/* A peer that only went away, as those do who look whether we live, has not failed. */
+			failure = tls_failure(conn->ssl, 0);
+			if (failure != NULL)
+				failures_add(conn->address, FAILURE_HANDSHAKE);
+			conn_close(conn, STAT_CLOSED_TLS, failure);
 			break;
 	}
 }

@@ -71,6 +71,7 @@ struct Conn
 	const char *detail;			/* static text or NULL */
 	bool		overloaded;		/* the sink refused a record of this frame */
 	bool		stranger;		/* it is of a device that the listener does not allow */
+	bool		unasked;		/* its source is the listener's, no token says it */
 	bool		not_permitted;	/* the database says so of the source */
 	int64_t		slow_until_us;	/* CONN_SLOWED: when it may go on */
 	int64_t		opened_us;

@@ -164,7 +164,7 @@ on_decided(void *arg, const SinkOutcome *outcome)
 	if (outcome->seq > conn->counted)
 		return;
 	conn_frame(conn, outcome->seq)->open--;
-	if (conn->adapter->claims && gate_is_refusal(outcome))
+	if (conn->unasked && gate_is_refusal(outcome))
 		conn->not_permitted = true;
 	if (outcome->verdict == SINK_REJECTED)
 		add_rejection(conn, outcome);

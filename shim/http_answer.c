@@ -28,6 +28,8 @@ counter_of(int status)
 			return STAT_HTTP_400;
 		case 401:
 			return STAT_HTTP_401;
+		case 403:
+			return STAT_HTTP_403;
 		case 404:
 			return STAT_HTTP_404;
 		case 405:
@@ -50,7 +52,7 @@ reason_of(int status)
 		int			status;
 		const char *reason;
 	}			reasons[] = {
-		{200, "OK"}, {400, "Bad Request"}, {401, "Unauthorized"}, {404, "Not Found"},
+		{200, "OK"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
 		{405, "Method Not Allowed"}, {408, "Request Timeout"}, {413, "Content Too Large"},
 		{415, "Unsupported Media Type"}, {417, "Expectation Failed"}, {429, "Too Many Requests"},
 		{431, "Request Header Fields Too Large"}, {500, "Internal Server Error"},
@@ -142,6 +144,14 @@ http_answer_slow(HttpConn *conn, int64_t wait_us)
 }
 
 void
+http_answer_blocked(HttpConn *conn, int seconds)
+{
+	stats_inc(STAT_AUTH_BLOCKED);
+	conn->keep_alive = false;
+	answer_retry(conn, conn->service->kind->busy_status, seconds, "too many failed attempts of this address");
+}
+
+void
 http_answer_late(HttpConn *conn)
 {
 	answer_retry(conn, 503, RETRY_AWAY_SECONDS,
@@ -155,6 +165,16 @@ peer_name(const HttpConn *conn, char *out, size_t size)
 					NULL, 0, NI_NUMERICHOST) != 0)
 		snprintf(out, size, "unknown");
 	return out;
+}
+
+void
+http_answer_forbidden(HttpConn *conn, const char *error)
+{
+	char		peer[64];
+
+	log_info("http_forbidden", log_str("peer", peer_name(conn, peer, sizeof(peer))),
+			 log_str("reason", error));
+	http_answer_error(conn, 403, "", error);
 }
 
 void

@@ -15,7 +15,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "failures.h"
+#include "log.h"
+#include "net.h"
 #include "stats.h"
+#include "tls.h"
 
 #define INPUT_HIGH 65536		/* bytes read ahead of what is being handled */
 #define BODY_RATE_MIN 1024		/* bytes a second; a slower body is given up */
@@ -296,14 +300,39 @@ on_write(struct bufferevent *bev, void *arg)
 	http_conn_process(conn);
 }
 
+/* The handshake failed; a peer that only went away has not. */
+static void
+log_failure(HttpConn *conn)
+{
+	unsigned long code = bufferevent_get_openssl_error(conn->bev);
+	const char *failure = code != 0 ? tls_failure(bufferevent_openssl_get_ssl(conn->bev), code) : NULL;
+	char		peer[NET_PEER_MAX];
+
+	if (failure == NULL)
+		return;
+	failures_add(conn->address, FAILURE_HANDSHAKE);
+	stats_inc(STAT_CLOSED_TLS);
+	net_peer((const struct sockaddr *) &conn->peer, conn->address, peer, sizeof(peer));
+	log_info("connection_closed", log_str("peer", peer), log_str("adapter", conn->service->kind->name),
+			 log_str("reason", stats_label(STAT_CLOSED_TLS)),
+			 log_str("detail", failure));
+}
+
 static void
 on_event(struct bufferevent *bev, short what, void *arg)
 {
 	HttpConn   *conn = arg;
+	SSL		   *ssl = bufferevent_openssl_get_ssl(bev);
 
-	(void) bev;
 	if (what & BEV_EVENT_CONNECTED)
+	{
+		conn->proof = peer_prove(conn->service->config, ssl, conn->device, sizeof(conn->device));
+		if (conn->proof == PEER_MISSING)
+			http_conn_free(conn);
 		return;
+	}
+	if ((what & BEV_EVENT_ERROR) && ssl != NULL && !SSL_is_init_finished(ssl))
+		log_failure(conn);
 	/* Half closed: who waits for an answer gets it. */
 	if ((what & BEV_EVENT_EOF) && (conn->state == HTTP_WAIT_AUTH ||
 								   conn->state == HTTP_WAIT_COMMIT || conn->state == HTTP_WRITE))
@@ -357,7 +386,8 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 /* --- birth --- */
 
 void
-http_conn_new(HttpService *service, int fd, const struct sockaddr *peer, socklen_t peer_len)
+http_conn_new(HttpService *service, int fd, const struct sockaddr *peer, socklen_t peer_len,
+			  const unsigned char *address)
 {
 	HttpConn   *conn;
 	int			on = 1;
@@ -372,6 +402,7 @@ http_conn_new(HttpService *service, int fd, const struct sockaddr *peer, socklen
 	conn->service = service;
 	memcpy(&conn->peer, peer, peer_len);
 	conn->peer_len = peer_len;
+	memcpy(conn->address, address, sizeof(conn->address));
 	conn->timer = evtimer_new(service->base, on_timer, conn);
 	if (service->config->tls != NULL)
 	{

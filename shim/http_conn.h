@@ -13,11 +13,13 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "adapter.h"
 #include "auth.h"
 #include "buf.h"
 #include "config.h"
 #include "http_body.h"
 #include "http_head.h"
+#include "peer.h"
 #include "record.h"
 #include "sink.h"
 
@@ -56,6 +58,9 @@ typedef struct HttpConn
 	struct event *timer;
 	struct sockaddr_storage peer;
 	socklen_t	peer_len;
+	unsigned char address[16];	/* IPv6, or IPv4 mapped into it */
+	char		device[DEVICE_MAX + 1]; /* that its certificate proves, or "" */
+	PeerProof	proof;
 	bool		eof;			/* the peer sends no more */
 
 	/* the request */
@@ -66,6 +71,7 @@ typedef struct HttpConn
 	bool		body_unread;	/* some of it has not been taken from the input */
 	AuthRequest *auth;
 	int32_t		source_id;
+	bool		unasked;		/* it is the listener's, no token says it */
 	Buf			body;
 	Chunks		chunks;
 	Buf			query;			/* of the target, where the service reads it */
@@ -113,7 +119,8 @@ struct HttpService
 /* --- http_conn.c --- */
 
 /* Takes over an accepted, non-blocking socket; closes it when memory is out. */
-extern void http_conn_new(HttpService *service, int fd, const struct sockaddr *peer, socklen_t peer_len);
+extern void http_conn_new(HttpService *service, int fd, const struct sockaddr *peer, socklen_t peer_len,
+						  const unsigned char *address);
 extern void http_conn_free(HttpConn *conn);
 extern void http_conn_set_state(HttpConn *conn, HttpState state);
 /* Goes on with the input as far as the state lets it; may free the connection. */
@@ -148,6 +155,7 @@ extern void http_osmand_outcome(HttpConn *conn);
 extern void *http_service_start(struct event_base *base, int fd, const ListenerConfig *config,
 								const HttpKind *kind);
 extern void http_service_drain(void *service);
+extern void http_service_end_revoked(void *service);
 extern size_t http_service_busy(void *service);
 extern void http_service_stop(void *service);
 
@@ -164,6 +172,10 @@ extern void http_answer_text(HttpConn *conn, int status, const char *headers, co
 /* {"error":"..."}; the text is ours, and holds nothing to be escaped. */
 extern void http_answer_error(HttpConn *conn, int status, const char *headers, const char *error);
 extern void http_answer_denied(HttpConn *conn, const char *error);
+/* Not for who asks: see the connection's proof. */
+extern void http_answer_forbidden(HttpConn *conn, const char *error);
+/* Its address has failed too often, and may come back after so many seconds. */
+extern void http_answer_blocked(HttpConn *conn, int seconds);
 /* To be sent again later: the database is away, the sink is full, no commit in time. */
 extern void http_answer_away(HttpConn *conn);
 extern void http_answer_full(HttpConn *conn);

@@ -46,6 +46,12 @@ submit(void *arg, const Record *r)
 		answer_unknown(conn, "device unknown");
 		return;
 	}
+	if (conn->device[0] != '\0' && (r->device.len != strlen(conn->device) || memcmp(r->device.data, conn->device, r->device.len) != 0))
+	{
+		stats_inc(STAT_RECORDS_FOREIGN);
+		http_answer_forbidden(conn, "a report is of another device than the certificate's");
+		return;
+	}
 	wait = conn->submitted == 0 ? rate_wait_device(conn->source_id, r->device) : 0;
 	if (wait > 0)
 		http_answer_slow(conn, wait);
@@ -136,7 +142,9 @@ http_osmand_begin(HttpConn *conn)
 	stats_gauge_add(GAUGE_HTTP_REQUESTS, 1);
 	conn->source_id = (int32_t) conn->service->config->source;
 	wait = rate_wait_source(conn->source_id);
-	if (conn->head.method != HTTP_GET && conn->head.method != HTTP_POST)
+	if (conn->proof == PEER_NAMELESS)
+		http_answer_forbidden(conn, "the certificate names no device");
+	else if (conn->head.method != HTTP_GET && conn->head.method != HTTP_POST)
 		http_answer_error(conn, 405, "Allow: GET, POST\r\n", "method not allowed here");
 	else if (conn->head.encoding == HTTP_ENCODING_OTHER)
 		http_answer_error(conn, 415, "Accept-Encoding: gzip\r\n", "Content-Encoding must be gzip or identity");

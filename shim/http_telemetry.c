@@ -11,12 +11,15 @@
 #include <string.h>
 
 #include "clock.h"
+#include "failures.h"
+#include "gate.h"
 #include "gzip.h"
 #include "json_decode.h"
 #include "rate.h"
 #include "stats.h"
 
 #define DOCUMENTS_MAX 100000	/* in a request */
+#define NO_SOURCE "the database does not permit the source"
 #define ERRORS_MAX 1000			/* told of one by one */
 #define ROW_OVERHEAD 256		/* bytes of a queued row beyond its document, at most */
 
@@ -47,6 +50,7 @@ http_telemetry_end(HttpConn *conn)
 	conn->nerrors = 0;
 	conn->errors_size = 0;
 	conn->submitted = 0;
+	conn->unasked = false;
 	memset(conn->counts, 0, sizeof(conn->counts));
 	if (conn->serving)
 		stats_gauge_add(GAUGE_HTTP_REQUESTS, -1);
@@ -71,6 +75,18 @@ http_telemetry_outcome(HttpConn *conn)
 	Buf			text = {0};
 	bool		ok;
 
+	/* As with trackers: what the database says of its first reports tells of the source. */
+	for (size_t i = 0; conn->unasked && i < conn->nerrors; i++)
+	{
+		SinkOutcome outcome = {conn->errors[i].index, SINK_REJECTED, conn->errors[i].code, conn->errors[i].field};
+
+		if (gate_is_refusal(&outcome))
+		{
+			gate_shut(conn->source_id);
+			http_answer_forbidden(conn, NO_SOURCE);
+			return;
+		}
+	}
 	/* Database connections decide in any order. */
 	if (conn->nerrors > 1)
 		qsort(conn->errors, conn->nerrors, sizeof(HttpError), compare_errors);
@@ -179,6 +195,29 @@ count_documents(HttpConn *conn, const char *text, size_t len)
 	return n;
 }
 
+/* Reads a document; false when it is of another device than the peer's. */
+static bool
+read_document(HttpConn *conn, const Mapping *mapping, Str document)
+{
+	json_decode(mapping, document.data, document.len, &record);
+	return conn->device[0] == '\0' ||
+		record_bind(&record, (Str) {conn->device, (uint32_t) strlen(conn->device)}, document);
+}
+
+/* Before any is submitted: are all of the device that the certificate proves? */
+static bool
+all_are_its_own(HttpConn *conn, const Mapping *mapping, const char *text, size_t len)
+{
+	Body		body;
+	Str			document;
+
+	body_begin(&body, conn->head.form, text, len);
+	while (conn->device[0] != '\0' && body_next(&body, &document) == BODY_DOCUMENT)
+		if (!read_document(conn, mapping, document))
+			return false;
+	return true;
+}
+
 static void
 submit_documents(HttpConn *conn, const Mapping *mapping, const char *text, size_t len)
 {
@@ -188,7 +227,7 @@ submit_documents(HttpConn *conn, const Mapping *mapping, const char *text, size_
 	body_begin(&body, conn->head.form, text, len);
 	while (body_next(&body, &document) == BODY_DOCUMENT)
 	{
-		json_decode(mapping, document.data, document.len, &record);
+		(void) read_document(conn, mapping, document);
 		/* A gateway may know when it had it; nobody has it before it came. */
 		if (record.received_at_us == 0 || record.received_at_us > conn->received_us)
 			record.received_at_us = conn->received_us;
@@ -237,6 +276,12 @@ http_telemetry_take(HttpConn *conn, const char *text, size_t len)
 	if (n == 0)
 	{
 		conn->service->kind->outcome(conn);
+		return;
+	}
+	if (!all_are_its_own(conn, mapping, text, len))
+	{
+		stats_inc(STAT_RECORDS_FOREIGN);
+		http_answer_forbidden(conn, "a document is of another device than the certificate's");
 		return;
 	}
 	if (len + (size_t) n * ROW_OVERHEAD > sink_room())
@@ -365,6 +410,13 @@ http_body_begin(HttpConn *conn)
 		evbuffer_add_printf(bufferevent_get_output(conn->bev), "HTTP/1.1 100 Continue\r\n\r\n");
 }
 
+/* Is its certificate enough, so that the listener's source is its own? */
+static bool
+token_is_optional(const HttpConn *conn)
+{
+	return conn->proof == PEER_PROVED && conn->service->config->source != 0;
+}
+
 static void
 authenticated(HttpConn *conn, AuthStatus status, int32_t source_id)
 {
@@ -373,6 +425,14 @@ authenticated(HttpConn *conn, AuthStatus status, int32_t source_id)
 	switch (status)
 	{
 		case AUTH_OK:
+			/* Who comes with both has to be right by both. */
+			if (token_is_optional(conn) && source_id != conn->service->config->source)
+			{
+				failures_add(conn->address, FAILURE_TOKEN);
+				http_answer_forbidden(conn, "the token is of another source than the certificate");
+				break;
+			}
+			failures_success(conn->address);
 			conn->source_id = source_id;
 			wait = rate_wait_source(source_id);
 			if (wait > 0)
@@ -381,6 +441,7 @@ authenticated(HttpConn *conn, AuthStatus status, int32_t source_id)
 				http_body_begin(conn);
 			break;
 		case AUTH_DENIED:
+			failures_add(conn->address, FAILURE_TOKEN);
 			http_answer_denied(conn, "token unknown");
 			break;
 		case AUTH_UNAVAILABLE:
@@ -408,10 +469,16 @@ http_telemetry_begin(HttpConn *conn)
 {
 	HttpHead   *head = &conn->head;
 	AuthStatus	status;
+	int			blocked = failures_wait(conn->address);
 
 	conn->serving = true;
+	conn->unasked = head->token[0] == '\0' && token_is_optional(conn);
 	stats_gauge_add(GAUGE_HTTP_REQUESTS, 1);
-	if (head->token[0] == '\0')
+	if (blocked > 0)
+		http_answer_blocked(conn, blocked);
+	else if (conn->proof == PEER_NAMELESS)
+		http_answer_forbidden(conn, "the certificate names no device");
+	else if (head->token[0] == '\0' && !conn->unasked)
 		http_answer_denied(conn, "Authorization: Bearer TOKEN is missing");
 	else if (head->form == HTTP_FORM_OTHER)
 		http_answer_error(conn, 415, "", "Content-Type must be application/json or application/x-ndjson");
@@ -423,8 +490,12 @@ http_telemetry_begin(HttpConn *conn)
 		http_answer_error(conn, 413, "", "the body is too large");
 	else if (!sink_up())
 		http_answer_away(conn);
+	else if (conn->unasked && !gate_is_open((int32_t) conn->service->config->source))
+		http_answer_forbidden(conn, NO_SOURCE);
 	else if (sink_full() || body_memory > (size_t) cf->limit_input_bytes)
 		http_answer_full(conn);
+	else if (conn->unasked)
+		authenticated(conn, AUTH_OK, (int32_t) conn->service->config->source);
 	else
 	{
 		status = auth_check(head->token, strlen(head->token), &conn->source_id, on_auth, conn,

@@ -269,6 +269,14 @@ listen_drain(void)
 	}
 }
 
+void
+listen_end_revoked(void)
+{
+	for (size_t i = 0; i < nlisteners; i++)
+		if (listeners[i].service != NULL)
+			listeners[i].config->adapter->service->end_revoked(listeners[i].service);
+}
+
 size_t
 listen_busy(void)
 {

@@ -20,6 +20,9 @@ extern bool listen_start(struct event_base *base);
 /* Accept nothing more, and let services end what they have begun. */
 extern void listen_drain(void);
 
+/* Ends connections of services whose certificate has been revoked since they came. */
+extern void listen_end_revoked(void);
+
 /* Requests and datagrams that are not answered. */
 extern size_t listen_busy(void);
 extern void listen_stop(void);

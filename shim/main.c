@@ -17,11 +17,13 @@
 #include "clock.h"
 #include "config.h"
 #include "conn.h"
+#include "failures.h"
 #include "gate.h"
 #include "listen.h"
 #include "log.h"
 #include "mqtt_broker.h"
 #include "rate.h"
+#include "revocation.h"
 #include "sink.h"
 #include "stats.h"
 
@@ -139,6 +141,7 @@ on_reload(evutil_socket_t number, short what, void *arg)
 	config_reload(next);
 	apply_log_settings();
 	gate_reset();
+	revocation_apply();
 	stats_inc(STAT_RELOADS);
 	log_info("reloaded", log_str("file", config_path));
 }
@@ -262,7 +265,7 @@ main(int argc, char **argv)
 		log_fatal("out_of_memory");
 		return 1;
 	}
-	if (!listen_start(base) || !broker_start(base))
+	if (!listen_start(base) || !broker_start(base) || !revocation_start(base))
 		return 1;
 	signals[0] = on_signal(SIGTERM, on_terminate);
 	signals[1] = on_signal(SIGINT, on_terminate);
@@ -272,12 +275,14 @@ main(int argc, char **argv)
 	event_base_dispatch(base);
 
 	broker_stop();
+	revocation_stop();
 	conn_stop();
 	listen_stop();
 	clock_stop();
 	auth_stop();
 	sink_stop();
 	rate_reset();
+	failures_reset();
 	for (int i = 0; i < 3; i++)
 		event_free(signals[i]);
 	event_free(drain_timer);

@@ -116,3 +116,16 @@ record_set_defect(Record *record, const char *code, Str field)
 	memcpy(text + code_len + 1, field.data, field.len);
 	record->defect = (Str) {text, (uint32_t) (code_len + 1 + field.len)};
 }
+
+bool
+record_bind(Record *record, Str device, Str text)
+{
+	bool		other = record->device.len > 0 &&
+		(record->device.len != device.len || memcmp(record->device.data, device.data, device.len) != 0);
+
+	if (other)
+		record_set_defect(record, "not_permitted", RECORD_STR("device"));
+	record->device = device;
+	record->raw = record->defect.len > 0 || !record->has_event_time ? text : (Str) {NULL, 0};
+	return !other;
+}

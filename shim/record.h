@@ -94,4 +94,11 @@ extern bool record_add_text(Record *record, Str name, Str value) __attribute__((
  */
 extern void record_set_defect(Record *record, const char *code, Str field);
 
+/*
+ * Makes the record one of device, which its sender has proved to be.  One that
+ * says to be of another device gets the defect not_permitted:device; then false.
+ * text is what it was read from.
+ */
+extern bool record_bind(Record *record, Str device, Str text);
+
 #endif							/* SHIM_RECORD_H */

@@ -20,6 +20,7 @@ typedef enum StatCounter
 	STAT_REFUSED_ADDRESS,		/* turned away: too many of this address */
 	STAT_REFUSED_NETWORK,		/* turned away: not an address that may connect */
 	STAT_REFUSED_SOURCE,		/* turned away: the database does not permit the source */
+	STAT_REFUSED_FAILURES,		/* turned away: too many failed attempts of this address */
 	STAT_BYTES_IN,
 	STAT_BYTES_OUT,
 	STAT_FRAMES,				/* whole frames, lines for json */
@@ -34,6 +35,8 @@ typedef enum StatCounter
 	STAT_CLOSED_EOF,			/* the peer ended, all was answered */
 	STAT_CLOSED_ERROR,			/* the socket failed */
 	STAT_CLOSED_TLS,			/* the handshake failed */
+	STAT_CLOSED_CERTIFICATE,	/* the certificate names no device */
+	STAT_CLOSED_REVOKED,		/* the certificate was revoked meanwhile */
 	STAT_CLOSED_AUTH_TIMEOUT,
 	STAT_CLOSED_DENIED,			/* token unknown */
 	STAT_CLOSED_UNAVAILABLE,	/* nobody to ask about the token */
@@ -68,6 +71,7 @@ typedef enum StatCounter
 	STAT_RECORDS_REPEATED,
 	STAT_RECORDS_REJECTED,
 	STAT_RECORDS_LATE,
+	STAT_RECORDS_FOREIGN,		/* refused: of another device than their sender */
 	/* sink */
 	STAT_BATCHES,				/* committed */
 	STAT_BATCHES_RETRIED,		/* sent again after an error or a lost connection */
@@ -82,6 +86,11 @@ typedef enum StatCounter
 	STAT_AUTH_DENIED,
 	STAT_AUTH_CACHED,			/* answered without the database */
 	STAT_AUTH_UNAVAILABLE,		/* no answer: database away or too many waiting */
+	STAT_FAILURES_TOKEN,		/* attempts with a token that is not good */
+	STAT_FAILURES_HANDSHAKE,	/* TLS handshakes that failed */
+	STAT_AUTH_BLOCKED,			/* connections and requests refused for such failures */
+	STAT_CRL_READS,				/* lists of revoked certificates read anew */
+	STAT_CRL_FAILURES,			/* or not readable */
 	/* clock */
 	STAT_TICKS,
 	STAT_TICKS_FAILED,
@@ -92,6 +101,7 @@ typedef enum StatCounter
 	STAT_HTTP_200,
 	STAT_HTTP_400,
 	STAT_HTTP_401,
+	STAT_HTTP_403,
 	STAT_HTTP_404,
 	STAT_HTTP_405,
 	STAT_HTTP_413,

@@ -1,23 +1,28 @@
 /*
  * tls.c
- *	  TLS contexts from certificate and key files.
+ *	  TLS contexts from certificate and key files, authorities of clients, and
+ *	  lists of certificates that were revoked.
  */
 #include "tls.h"
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct TlsContext
 {
 	SSL_CTX    *ctx;
+	STACK_OF(X509_CRL) *crls;	/* NULL: none */
+	struct stat crl_file;		/* as it was when it was read */
 };
 
-static TlsContext *
-fail(SSL_CTX *ctx, const char *what, const char *path, char *err, size_t errlen)
+static void
+say(const char *what, const char *path, char *err, size_t errlen)
 {
 	unsigned long code = ERR_get_error();
 	const char *reason = code == 0 ? NULL : ERR_SYSTEM_ERROR(code) ?
@@ -25,18 +30,147 @@ fail(SSL_CTX *ctx, const char *what, const char *path, char *err, size_t errlen)
 
 	snprintf(err, errlen, "%s \"%s\": %s", what, path, reason ? reason : "not usable");
 	ERR_clear_error();
+}
+
+static TlsContext *
+fail(SSL_CTX *ctx, const char *what, const char *path, char *err, size_t errlen)
+{
+	say(what, path, err, errlen);
 	SSL_CTX_free(ctx);
 	return NULL;
 }
 
+/* --- clients' certificates --- */
+
+static void
+free_crls(STACK_OF(X509_CRL) *crls)
+{
+	sk_X509_CRL_pop_free(crls, X509_CRL_free);
+}
+
+/* All lists of a PEM file; NULL when there is none, or one is damaged. */
+static STACK_OF(X509_CRL) *
+read_crls(const char *path)
+{
+	STACK_OF(X509_CRL) *crls = sk_X509_CRL_new_null();
+	BIO		   *file = BIO_new_file(path, "r");
+	X509_CRL   *crl;
+	bool		whole = false;
+
+	if (file != NULL && crls != NULL)
+	{
+		while ((crl = PEM_read_bio_X509_CRL(file, NULL, NULL, NULL)) != NULL)
+			if (sk_X509_CRL_push(crls, crl) == 0)
+			{
+				X509_CRL_free(crl);
+				break;
+			}
+		whole = crl == NULL && sk_X509_CRL_num(crls) > 0 &&
+			ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+	}
+	BIO_free(file);
+	if (whole)
+	{
+		ERR_clear_error();
+		return crls;
+	}
+	free_crls(crls);
+	return NULL;
+}
+
+bool
+tls_crl_read(TlsContext *context, const char *client_ca, const char *client_crl, char *err, size_t errlen)
+{
+	X509_STORE *store = X509_STORE_new();
+	STACK_OF(X509_CRL) *crls = NULL;
+	struct stat file = {0};
+	bool		done;
+
+	ERR_clear_error();
+	if (store == NULL || X509_STORE_load_file(store, client_ca) != 1)
+	{
+		say("client_ca", client_ca, err, errlen);
+		X509_STORE_free(store);
+		return false;
+	}
+	if (client_crl != NULL)
+	{
+		/* Before it is read: what is written meanwhile is a change. */
+		(void) stat(client_crl, &file);
+		crls = read_crls(client_crl);
+		done = crls != NULL;
+		for (int i = 0; done && i < sk_X509_CRL_num(crls); i++)
+			done = X509_STORE_add_crl(store, sk_X509_CRL_value(crls, i)) == 1;
+		if (!done)
+		{
+			say("client_crl", client_crl, err, errlen);
+			free_crls(crls);
+			X509_STORE_free(store);
+			return false;
+		}
+		X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
+	}
+	SSL_CTX_set_cert_store(context->ctx, store);	/* which frees the one before */
+	free_crls(context->crls);
+	context->crls = crls;
+	context->crl_file = file;
+	return true;
+}
+
+bool
+tls_crl_changed(const TlsContext *context, const char *client_crl)
+{
+	const struct stat *before = &context->crl_file;
+	struct stat now;
+
+	/* While it is being replaced it may not be there. */
+	return stat(client_crl, &now) == 0 &&
+		(now.st_mtim.tv_sec != before->st_mtim.tv_sec || now.st_mtim.tv_nsec != before->st_mtim.tv_nsec ||
+		 now.st_ino != before->st_ino || now.st_size != before->st_size);
+}
+
+bool
+tls_crl_expired(const TlsContext *context)
+{
+	for (int i = 0; i < sk_X509_CRL_num(context->crls); i++)
+	{
+		const ASN1_TIME *next = X509_CRL_get0_nextUpdate(sk_X509_CRL_value(context->crls, i));
+
+		if (next != NULL && X509_cmp_current_time(next) < 0)
+			return true;
+	}
+	return false;
+}
+
+bool
+tls_peer_revoked(const TlsContext *context, struct ssl_st *ssl)
+{
+	X509	   *certificate = SSL_get0_peer_certificate(ssl);
+
+	if (certificate == NULL)
+		return false;
+	for (int i = 0; i < sk_X509_CRL_num(context->crls); i++)
+	{
+		X509_CRL   *crl = sk_X509_CRL_value(context->crls, i);
+		X509_REVOKED *entry;
+
+		if (X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_issuer_name(certificate)) == 0 &&
+			X509_CRL_get0_by_cert(crl, &entry, certificate) == 1)
+			return true;
+	}
+	return false;
+}
+
+/* --- servers --- */
+
 TlsContext *
-tls_context_new(const char *certificate, const char *key, const char *client_ca, char *err, size_t errlen)
+tls_context_new(const TlsFiles *files, char *err, size_t errlen)
 {
 	SSL_CTX    *ctx = SSL_CTX_new(TLS_server_method());
 	TlsContext *context;
 
 	if (ctx == NULL)
-		return fail(NULL, "certificate", certificate, err, errlen);
+		return fail(NULL, "certificate", files->certificate, err, errlen);
 	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
 	/* An idle connection keeps no 32 kB of buffers. */
@@ -44,25 +178,28 @@ tls_context_new(const char *certificate, const char *key, const char *client_ca,
 					 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	ERR_clear_error();
-	if (SSL_CTX_use_certificate_chain_file(ctx, certificate) != 1)
-		return fail(ctx, "certificate", certificate, err, errlen);
-	if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1 ||
+	if (SSL_CTX_use_certificate_chain_file(ctx, files->certificate) != 1)
+		return fail(ctx, "certificate", files->certificate, err, errlen);
+	if (SSL_CTX_use_PrivateKey_file(ctx, files->key, SSL_FILETYPE_PEM) != 1 ||
 		SSL_CTX_check_private_key(ctx) != 1)
-		return fail(ctx, "key", key, err, errlen);
-	if (client_ca != NULL)
+		return fail(ctx, "key", files->key, err, errlen);
+
+	context = calloc(1, sizeof(*context));
+	if (context == NULL)
+		return fail(ctx, "certificate", files->certificate, err, errlen);
+	context->ctx = ctx;
+	if (files->client_ca != NULL)
 	{
-		if (SSL_CTX_load_verify_locations(ctx, client_ca, NULL) != 1)
-			return fail(ctx, "client_ca", client_ca, err, errlen);
-		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-		/* Each connection shows its certificate, which may have been withdrawn since. */
+		if (!tls_crl_read(context, files->client_ca, files->client_crl, err, errlen))
+		{
+			tls_context_free(context);
+			return NULL;
+		}
+		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | (files->client_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), NULL);
+		/* Each connection shows its certificate, which may have been revoked since. */
 		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
 		SSL_CTX_set_num_tickets(ctx, 0);
 	}
-
-	context = malloc(sizeof(*context));
-	if (context == NULL)
-		return fail(ctx, "certificate", certificate, err, errlen);
-	context->ctx = ctx;
 	return context;
 }
 
@@ -73,6 +210,7 @@ tls_context_free(TlsContext *context)
 		return;
 	/* Sessions hold the SSL_CTX by reference. */
 	SSL_CTX_free(context->ctx);
+	free_crls(context->crls);
 	free(context);
 }
 
@@ -108,7 +246,7 @@ tls_client_context_new(const char *ca, const char *certificate, const char *key,
 						SSL_CTX_check_private_key(ctx) != 1))
 		return fail(ctx, "key", key, err, errlen);
 
-	context = malloc(sizeof(*context));
+	context = calloc(1, sizeof(*context));
 	if (context == NULL)
 		return fail(ctx, "ca", ca, err, errlen);
 	context->ctx = ctx;
@@ -133,32 +271,16 @@ tls_client_session(TlsContext *context, const char *host)
 	return ssl;
 }
 
-void
-tls_peer_name(struct ssl_st *ssl, char *name, size_t size)
+const char *
+tls_failure(struct ssl_st *ssl, unsigned long code)
 {
-	X509	   *certificate = SSL_get_verify_result(ssl) == X509_V_OK ? SSL_get1_peer_certificate(ssl) : NULL;
-	X509_NAME  *subject = certificate != NULL ? X509_get_subject_name(certificate) : NULL;
-	int			at = subject != NULL ? X509_NAME_get_index_by_NID(subject, NID_commonName, -1) : -1;
-	unsigned char *text = NULL;
-	int			len = -1;
+	long		verified = SSL_get_verify_result(ssl);
 
-	name[0] = '\0';
-	/* With two names it would be a question of taste which one is proved. */
-	if (at >= 0 && X509_NAME_get_index_by_NID(subject, NID_commonName, at) < 0)
-		len = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
-	if (len > 0 && (size_t) len < size)
-	{
-		int			i = 0;
-
-		while (i < len && text[i] > ' ' && text[i] <= '~')
-			i++;
-		if (i == len)
-		{
-			memcpy(name, text, (size_t) len);
-			name[len] = '\0';
-		}
-	}
-	OPENSSL_free(text);
-	X509_free(certificate);
-	ERR_clear_error();
+	if (code == 0)
+		code = ERR_peek_last_error();
+	if (code == 0 || ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
+		return NULL;
+	if (verified != X509_V_OK)
+		return X509_verify_cert_error_string(verified);
+	return ERR_reason_error_string(code);
 }

@@ -11,12 +11,18 @@
 struct ssl_st;
 typedef struct TlsContext TlsContext;
 
-/*
- * NULL with a message in err when the files do not make a server.  With a file
- * of authorities, which may be NULL, clients must have a certificate of one.
- */
-extern TlsContext *tls_context_new(const char *certificate, const char *key, const char *client_ca,
-								   char *err, size_t errlen);
+/* The files that make a server. */
+typedef struct TlsFiles
+{
+	const char *certificate;
+	const char *key;
+	const char *client_ca;		/* authorities of clients' certificates; NULL: none is asked for */
+	const char *client_crl;		/* lists of revoked ones; NULL: none */
+	bool		client_required;	/* who shows no certificate is turned away */
+} TlsFiles;
+
+/* NULL with a message in err when the files do not make a server. */
+extern TlsContext *tls_context_new(const TlsFiles *files, char *err, size_t errlen);
 extern void tls_context_free(TlsContext *context);
 
 /*
@@ -33,9 +39,36 @@ extern struct ssl_st *tls_client_session(TlsContext *context, const char *host);
 extern struct ssl_st *tls_session(TlsContext *context);
 
 /*
- * The common name that the peer's verified certificate proves; "" when there is
- * no such certificate, or not one name, printable and shorter than size.
+ * Why the handshake failed, static text; NULL: the peer only went away.  code is
+ * OpenSSL's, 0 when it is still in its queue.
  */
-extern void tls_peer_name(struct ssl_st *ssl, char *name, size_t size);
+extern const char *tls_failure(struct ssl_st *ssl, unsigned long code);
+
+/* --- tls_peer.c: what a client's certificate proves --- */
+
+/* Has the peer shown a certificate, and was it verified? */
+extern bool tls_peer_shown(struct ssl_st *ssl);
+
+/*
+ * The name that the peer's verified certificate proves: its common name, or its
+ * alternative name of kind "dns" or "uri".  "" when there is no such certificate,
+ * or not one name, printable and shorter than size.
+ */
+extern void tls_peer_name(struct ssl_st *ssl, const char *kind, char *name, size_t size);
+extern bool tls_name_kind_valid(const char *kind);
+
+/* --- lists of revoked certificates --- */
+
+/* Has the file changed since it was read? */
+extern bool tls_crl_changed(const TlsContext *context, const char *client_crl);
+
+/* Reads authorities and lists again; false, and all stays, when that fails. */
+extern bool tls_crl_read(TlsContext *context, const char *client_ca, const char *client_crl, char *err, size_t errlen);
+
+/* Is the time of one of the lists over, so that handshakes fail? */
+extern bool tls_crl_expired(const TlsContext *context);
+
+/* Has the peer's certificate been revoked since it was shown? */
+extern bool tls_peer_revoked(const TlsContext *context, struct ssl_st *ssl);
 
 #endif							/* SHIM_TLS_H */

@@ -12,7 +12,9 @@
  * in files of its own, too.
  */
 #include <errno.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,28 +22,52 @@
 
 #include "adapter.h"
 #include "config.h"
+#include "failures.h"
 #include "http_conn.h"
 #include "log.h"
 #include "net.h"
 #include "stats.h"
+#include "tls.h"
 
 #define ACCEPT_BUDGET 64		/* connections accepted in one turn of the loop */
 #define ACCEPT_PAUSE_MS 200		/* after accept() failed */
 
 /* --- listening --- */
 
+/* Told in the clear only: with TLS, closing says it all. */
 static void
-refuse(int fd)
+refuse(HttpService *service, int fd, StatCounter counter, const char *peer)
 {
-	static const char text[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n"
-		"Content-Type: application/json\r\nContent-Length: 33\r\nConnection: close\r\n\r\n"
-		"{\"error\":\"too many connections\"}\n";
+	bool		slower = counter == STAT_REFUSED_ADDRESS && service->kind->busy_status == 429;
+	char		content[64];
+	char		text[256];
+	int			n;
 
-	stats_inc(STAT_REFUSED_TOTAL);
-	stats_inc(STAT_HTTP_503);
-	/* One try: the socket's buffer is empty, and nobody is owed more. */
-	(void) !send(fd, text, sizeof(text) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	stats_inc(counter);
+	log_warning("connection_refused", log_str("peer", peer), log_str("adapter", service->kind->name),
+				log_str("reason", stats_label(counter)));
+	if (service->config->tls == NULL && counter != STAT_REFUSED_NETWORK)
+	{
+		stats_inc(slower ? STAT_HTTP_429 : STAT_HTTP_503);
+		n = snprintf(content, sizeof(content), "{\"error\":\"too many connections%s\"}\n",
+					 counter == STAT_REFUSED_ADDRESS ? " of this address" : "");
+		n = snprintf(text, sizeof(text), "HTTP/1.1 %s\r\nRetry-After: 5\r\nContent-Type: application/json\r\n"
+					 "Content-Length: %d\r\nConnection: close\r\n\r\n%s",
+					 slower ? "429 Too Many Requests" : "503 Service Unavailable", n, content);
+		/* One try: the socket's buffer is empty, and nobody is owed more. */
+		(void) !send(fd, text, (size_t) n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	}
 	close(fd);
+}
+
+static size_t
+count_address(const HttpService *service, const unsigned char *address)
+{
+	size_t		n = 0;
+
+	for (const HttpConn *conn = service->conns; conn != NULL; conn = conn->next)
+		n += memcmp(conn->address, address, sizeof(conn->address)) == 0;
+	return n;
 }
 
 static void
@@ -52,22 +78,20 @@ accept_conn(HttpService *service, int fd, const struct sockaddr *peer, socklen_t
 
 	net_peer(peer, address, text, sizeof(text));
 	if (!config_allows(service->config, address))
+		refuse(service, fd, STAT_REFUSED_NETWORK, text);
+	else if (service->config->tls != NULL && failures_wait_handshake(address) > 0)
 	{
-		stats_inc(STAT_REFUSED_NETWORK);
-		log_warning("connection_refused", log_str("peer", text), log_str("adapter", service->kind->name),
-					log_str("reason", stats_label(STAT_REFUSED_NETWORK)));
-		close(fd);
+		/* Those who fail with tokens are told, by http_answer_blocked. */
+		stats_inc(STAT_AUTH_BLOCKED);
+		refuse(service, fd, STAT_REFUSED_FAILURES, text);
 	}
-	else if (service->nconns < (size_t) cf->http_connections && net_descriptor_is_spare(fd))
-		http_conn_new(service, fd, peer, peer_len);
-	else if (service->config->tls == NULL)
-		refuse(fd);
+	else if (service->nconns >= (size_t) cf->http_connections || !net_descriptor_is_spare(fd))
+		refuse(service, fd, STAT_REFUSED_TOTAL, text);
+	else if (cf->limit_connections_per_address > 0 &&
+			 count_address(service, address) >= (size_t) cf->limit_connections_per_address)
+		refuse(service, fd, STAT_REFUSED_ADDRESS, text);
 	else
-	{
-		/* Told in the clear only: with TLS, closing says it all. */
-		stats_inc(STAT_REFUSED_TOTAL);
-		close(fd);
-	}
+		http_conn_new(service, fd, peer, peer_len, address);
 }
 
 static void
@@ -176,6 +200,32 @@ http_service_drain(void *arg)
 	}
 }
 
+void
+http_service_end_revoked(void *arg)
+{
+	HttpService *service = arg;
+	HttpConn   *next;
+
+	for (HttpConn *conn = service->conns; conn != NULL; conn = next)
+	{
+		struct ssl_st *ssl = bufferevent_openssl_get_ssl(conn->bev);
+		char		peer[NET_PEER_MAX];
+
+		next = conn->next;
+		if (ssl == NULL || service->config->tls == NULL || !tls_peer_revoked(service->config->tls, ssl))
+			continue;
+		stats_inc(STAT_CLOSED_REVOKED);
+		net_peer((const struct sockaddr *) &conn->peer, conn->address, peer, sizeof(peer));
+		log_info("connection_closed", log_str("peer", peer), log_str("adapter", service->kind->name),
+				 log_str("reason", stats_label(STAT_CLOSED_REVOKED)));
+		/* What was handed on is answered, and nothing after it. */
+		if (conn->state == HTTP_WAIT_COMMIT || conn->state == HTTP_WRITE)
+			conn->keep_alive = false;
+		else
+			http_conn_free(conn);
+	}
+}
+
 size_t
 http_service_busy(void *arg)
 {
@@ -204,6 +254,7 @@ http_start(struct event_base *base, int fd, const ListenerConfig *config)
 static const Service http_service = {
 	.start = http_start,
 	.drain = http_service_drain,
+	.end_revoked = http_service_end_revoked,
 	.busy = http_service_busy,
 	.stop = http_service_stop
 };

@@ -47,9 +47,18 @@ take_string(struct json_object *object, const char *name, char *out, size_t size
 	return true;
 }
 
-/* {"auth":"TOKEN"}, and perhaps "mapping":"NAME". */
+/* Does it say that there is no token, where a certificate is enough? */
+static bool
+without_token(const Session *session, struct json_object *object)
+{
+	struct json_object *value;
+
+	return session->token_optional && json_object_object_get_ex(object, "auth", &value) && value == NULL;
+}
+
+/* {"auth":"TOKEN"} or {"auth":null}, and perhaps "mapping":"NAME". */
 static DecodeStatus
-json_hello(const char *line, size_t len, Decoded *out)
+json_hello(const Session *session, const char *line, size_t len, Decoded *out)
 {
 	struct json_tokener *tokener = json_tokener_new_ex(4);
 	struct json_object *object = NULL;
@@ -58,9 +67,9 @@ json_hello(const char *line, size_t len, Decoded *out)
 	if (tokener != NULL)
 		object = json_tokener_parse_ex(tokener, line, (int) len);
 	if (object != NULL && json_object_is_type(object, json_type_object) &&
-		take_string(object, "auth", out->token, sizeof(out->token)) &&
 		take_string(object, "mapping", out->mapping, sizeof(out->mapping)) &&
-		out->token[0] != '\0')
+		(without_token(session, object) ||
+		 (take_string(object, "auth", out->token, sizeof(out->token)) && out->token[0] != '\0')))
 		status = DECODE_HELLO;
 	if (status == DECODE_BAD)
 	{
@@ -84,8 +93,11 @@ json_document(Session *session, const Frame *frame, Decoded *out)
 	if (len == 0)
 		return DECODE_IGNORED;
 	if (!session->authenticated)
-		return json_hello(line, len, out);
+		return json_hello(session, line, len, out);
 	json_decode(session->mapping, line, len, out->record);
+	if (session->certificate[0] != '\0')
+		(void) record_bind(out->record, (Str) {session->certificate, (uint32_t) strlen(session->certificate)},
+						   (Str) {line, (uint32_t) len});
 	/* A gateway may know when it had it; nobody has it before it came. */
 	if (out->record->received_at_us == 0 || out->record->received_at_us > session->now_us)
 		out->record->received_at_us = session->now_us;
@@ -104,6 +116,9 @@ json_welcome(Session *session, Welcome welcome, Buf *out)
 			break;
 		case WELCOME_DENIED:
 			answer(out, "error", "token unknown");
+			break;
+		case WELCOME_FORBIDDEN:
+			answer(out, "error", "not permitted");
 			break;
 		case WELCOME_UNAVAILABLE:
 			answer(out, "error", "database unavailable");
@@ -150,13 +165,19 @@ json_farewell(Session *session, const char *reason, Buf *out)
 		{"auth_timeout", "no authentication in time"},
 		{"frame_too_long", "line too long"},
 		{"idle", "idle for too long"},
+		{"mapping", "mapping removed"},
+		{"shutdown", "shutting down, come back later"},
+		{"certificate_revoked", "certificate revoked"},
+		{"auth_failures", "too many failed attempts of this address"},
 		{"input_memory", "too much unfinished input"},
 		{"overload", "overloaded, come back later"},
 		{"connections", "too many connections"},
 		{"connections_per_address", "too many connections of this address"}
 	};
 
-	(void) session;
+	/* Of the one that it asked for, it has been told. */
+	if (strcmp(reason, "mapping") == 0 && !session->authenticated)
+		return;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		if (strcmp(texts[i].reason, reason) == 0)
 			answer(out, "error", texts[i].text);

@@ -100,16 +100,22 @@ client_link(MqttSession *mqtt)
 	*at = mqtt;
 }
 
-/* An identity is a name below a token: no tenant can end another's connection. */
+/*
+ * An identity is a name below a token, or below what a certificate proves to that
+ * listener: no tenant can end another's connection.
+ */
 static bool
-client_key(Str token, Str id, unsigned char *key)
+client_key(const Session *session, Str token, Str id, unsigned char *key)
 {
 	unsigned char digest[EVP_MAX_MD_SIZE];
 	unsigned char length[4] = {token.len >> 24, token.len >> 16 & 0xFF, token.len >> 8 & 0xFF, token.len & 0xFF};
+	uint32_t	proved = token.len == 0 ? (uint32_t) strlen(session->certificate) : 0;
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
 	bool		done = context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL) &&
 		EVP_DigestUpdate(context, length, sizeof(length)) &&
-		EVP_DigestUpdate(context, token.data, token.len) &&
+		(token.len == 0 || EVP_DigestUpdate(context, token.data, token.len)) &&
+		(proved == 0 || (EVP_DigestUpdate(context, &session->listener, sizeof(session->listener)) &&
+						 EVP_DigestUpdate(context, session->certificate, proved + 1))) &&
 		EVP_DigestUpdate(context, id.data, id.len) &&
 		EVP_DigestFinal_ex(context, digest, NULL);
 
@@ -218,6 +224,17 @@ assign_id(MqttSession *mqtt)
 	return true;
 }
 
+/* Is the topic one of a vehicle that is not what the certificate proves? */
+static bool
+is_foreign(const Session *session, Str topic)
+{
+	const char *proved = session->certificate;
+	Str			vehicle;
+
+	return proved[0] != '\0' && topic_match(session->topic, topic.data, topic.len, &vehicle) &&
+		(vehicle.len != strlen(proved) || memcmp(vehicle.data, proved, vehicle.len) != 0);
+}
+
 static DecodeStatus
 mqtt_connect(Session *session, const char *body, size_t len, Decoded *out)
 {
@@ -247,16 +264,19 @@ mqtt_connect(Session *session, const char *body, size_t len, Decoded *out)
 		return refuse(session, out, MQTT_CLIENT_ID, "empty client identifier without clean session");
 	if (connect.has_will && connect.will_qos == 2 && connect.version == 5)
 		return refuse(session, out, MQTT_QOS, "QoS 2 is not supported");
-	if (connect.password.len == 0 || connect.password.len > ADAPTER_TOKEN_MAX ||
-		memchr(connect.password.data, '\0', connect.password.len) != NULL)
+	if ((connect.password.len == 0 && !session->token_optional) || connect.password.len > ADAPTER_TOKEN_MAX ||
+		(connect.password.len > 0 && memchr(connect.password.data, '\0', connect.password.len) != NULL))
 		return refuse(session, out, MQTT_CREDENTIALS, "no token in the password");
+	if (connect.has_will && is_foreign(session, connect.will_topic))
+		return refuse(session, out, MQTT_NOT_AUTHORIZED, "will of another vehicle");
 	if (connect.client_id.len == 0 && !assign_id(mqtt))
 		return refuse(session, out, MQTT_UNAVAILABLE, "no random numbers");
-	if (!client_key(connect.password, connect.client_id.len > 0 ? connect.client_id :
+	if (!client_key(session, connect.password, connect.client_id.len > 0 ? connect.client_id :
 					(Str) {mqtt->assigned_id, (uint32_t) strlen(mqtt->assigned_id)}, mqtt->key))
 		return refuse(session, out, MQTT_UNAVAILABLE, "no digest");
 
-	memcpy(out->token, connect.password.data, connect.password.len);
+	if (connect.password.len > 0)
+		memcpy(out->token, connect.password.data, connect.password.len);
 	out->token[connect.password.len] = '\0';
 	if (connect.user.len <= ADAPTER_NAME_MAX)
 	{
@@ -328,6 +348,19 @@ mqtt_publish(Session *session, uint8_t flags, const char *body, size_t len, Deco
 	}
 	vehicle = mqtt_report(session->topic, session->mapping, &publish, (Str) {body, (uint32_t) len},
 						  session->now_us, record);
+	if (is_foreign(session, publish.topic))
+	{
+		(void) record_bind(record, (Str) {session->certificate, (uint32_t) strlen(session->certificate)}, record->raw.len > 0 ?
+						   record->raw : publish.payload.len > 0 ? publish.payload : (Str) {body, (uint32_t) len});
+		out->emit(out->emit_arg, record);
+		if (mqtt->version == 5)
+			return DECODE_OK;
+		/* 3.1.1 has no answer that says no. */
+		if (publish.qos > 0)
+			mqtt->unacked--;
+		out->tag = 0;
+		return bad_packet(mqtt, out, MQTT_NOT_AUTHORIZED, "topic of another vehicle");
+	}
 	out->emit(out->emit_arg, record);
 	if (mqtt->has_will && record->defect.len == 0 && record->has_event_time)
 		report_connected(session, vehicle, out);
@@ -418,6 +451,7 @@ mqtt_welcome(Session *session, Welcome welcome, Buf *out)
 	static const uint8_t codes[] = {
 		[WELCOME_OK] = MQTT_OK,
 		[WELCOME_DENIED] = MQTT_CREDENTIALS,
+		[WELCOME_FORBIDDEN] = MQTT_NOT_AUTHORIZED,
 		[WELCOME_UNAVAILABLE] = MQTT_UNAVAILABLE,
 		[WELCOME_NO_MAPPING] = MQTT_IMPLEMENTATION
 	};
@@ -486,7 +520,8 @@ mqtt_farewell(Session *session, const char *reason, Buf *out)
 		{"input_memory", MQTT_QUOTA},
 		{"overload", MQTT_QUOTA},
 		{"mapping", MQTT_IMPLEMENTATION},
-		{"shutdown", MQTT_SHUTTING_DOWN}
+		{"shutdown", MQTT_SHUTTING_DOWN},
+		{"certificate_revoked", MQTT_NOT_AUTHORIZED}
 	};
 	MqttSession *mqtt = session->state;
 	uint8_t		code;

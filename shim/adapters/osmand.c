@@ -23,6 +23,7 @@ osmand_start(struct event_base *base, int fd, const ListenerConfig *config)
 static const Service osmand_service = {
 	.start = osmand_start,
 	.drain = http_service_drain,
+	.end_revoked = http_service_end_revoked,
 	.busy = http_service_busy,
 	.stop = http_service_stop
 };

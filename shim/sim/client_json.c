@@ -89,7 +89,7 @@ take_answer(Lane *lane, struct json_object *answer, const char **reason)
 	if (error)
 	{
 		/* Wrong credentials stay wrong; a missing database comes back. */
-		if (lane->state == LANE_GREETING && !strstr(error, "unavailable"))
+		if (lane->state == LANE_GREETING && !strstr(error, "unavailable") && !strstr(error, "shutting down"))
 			die("the daemon refused the connection: %s", error);
 		*reason = "the daemon reported an error";
 		return false;

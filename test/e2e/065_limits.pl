@@ -32,16 +32,25 @@ wait_for('the idle to be counted', sub { ($t->metrics->{'fleetd_connections_clos
 ok($t->connect_json, 'their places are free again');
 
 # 3. So many of one address
-my $position = $t->log_size;
-$t->write_config(limits => { connections => 10, connections_per_address => 1, idle_seconds => 60 });
-$t->signal('HUP');
-$t->wait_log('reloaded', $position);
+sub reload_limits
+{
+	my $position = $t->log_size;
+	$t->write_config(limits => {@_});
+	$t->signal('HUP');
+	$t->wait_log('reloaded', $position);
+	return;
+}
 wait_for('the first one to be gone', sub { !grep { $_ } map { $t->metrics->{"fleetd_connections{state=\"$_\"}"} } qw(hello checking open waiting closing lingering) });
+reload_limits(connections => 10, connections_per_address => 1, idle_seconds => 60);
 my $only = $t->connect_json;
 my $second = $t->connect('json');
 like($second->read_json->{error}, qr/^too many connections of this address/, 'one of an address too many is told so');
-is($t->metrics->{'fleetd_connections_refused_total{reason="connections_per_address"}'}, 1, '... and counted');
 $only->close;
+my $open = $t->connect('http');
+is($t->http('GET', '/healthz')->{status}, 429, '... by HTTP with 429');
+$open->close;
+reload_limits(connections => 10, idle_seconds => 60);
+is($t->metrics->{'fleetd_connections_refused_total{reason="connections_per_address"}'}, 2, '... and counted');
 
 # 4. HTTP: the head
 is($t->http('GET', '/healthz', '-H', 'X-Long: ' . 'x' x 8000)->{status}, 431, 'a head that is too long is 431');
@@ -76,10 +85,11 @@ foreach my $n (1 .. 20)
 }
 is($statuses[-1], 429, 'when too much waits it is 429') or diag("@statuses");
 like($answer->{headers}{'retry-after'} // '', qr/^\d+$/, '... with Retry-After');
-is($t->metrics->{'fleetd_http_responses_total{code="429"}'}, 1, '... and counted');
+is($t->metrics->{'fleetd_http_responses_total{code="429"}'}, 2, '... and counted, with the one of before');
 $blocker->query_safe('COMMIT');
 $blocker->quit;
 $t->wait_for_query("SELECT count(*) FROM fleet.telemetry WHERE vehicle = 'stuck'", '1');
+wait_for('all else to be committed', sub { $t->metrics->{fleetd_queue_rows} == 0 });
 is($t->post(document('stuck', $now))->{json}{repeated}, 1, 'sent again it is a repeat');
 
 

@@ -176,6 +176,7 @@ fuzz_session(const char *data, size_t size, size_t first, const char *device, bo
 #endif
 	strcpy(session.device, device);
 	strcpy(session.certificate, device);
+	session.token_optional = device[0] != '\0';
 	if (FUZZ_ADAPTER.session_size > 0)
 		session.state = calloc(1, FUZZ_ADAPTER.session_size);
 	fuzz_counted = fuzz_acked = 0;

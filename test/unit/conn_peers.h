@@ -19,6 +19,7 @@
 #include "auth.h"
 #include "config.h"
 #include "conn.h"
+#include "failures.h"
 #include "fake_sink.h"
 #include "log.h"
 #include "tap.h"
@@ -193,6 +194,7 @@ static int
 peers_stop(void)
 {
 	conn_stop();
+	failures_reset();
 	event_base_free(base);
 	config_free(config);
 	is_int(buf_memory(), 0, "no buffer is left");

@@ -116,7 +116,24 @@ test_refused(void)
 	refused("{\"listeners\": [{\"adapter\": \"json\", \"address\": \":1\", \"mapping\": \"acme\"}]}",
 			"listeners[0].mapping: no mapping has that name", "a listener's mapping that is not there");
 	refused("{\"listeners\": [{\"adapter\": \"json\", \"address\": \":1\", \"source\": 7}]}",
-			"listeners[0]: \"source\" is for adapters whose peers prove no identity", "a source for peers with tokens");
+			"listeners[0]: \"source\" is for peers that prove no identity, or one by certificate (tls with \"client_ca\")", "a source for peers with tokens");
+	refused("{\"listeners\": [{\"adapter\": \"json\", \"address\": \":1\", \"tls\": {\"client_crl\": \"c\"}}]}",
+			"listeners[0]: \"client_crl\" needs \"client_ca\"", "revoked certificates of nobody");
+	refused("{\"listeners\": [{\"adapter\": \"json\", \"address\": \":1\", \"tls\": {\"client_name\": \"email\"}}]}",
+			"listeners[0]: \"client_name\" must be common_name, dns, uri or none", "a name of an unknown kind");
+	refused("{\"listeners\": [{\"adapter\": \"json\", \"address\": \":1\", \"tls\": {\"client_pattern\": \"device-\"}}]}",
+			"listeners[0]: \"client_pattern\" needs one %", "a pattern without a place");
+	refused("{\"listeners\": [{\"adapter\": \"json\", \"address\": \":1\", \"tls\": {\"client_pattern\": \"%-%\"}}]}",
+			"listeners[0]: \"client_pattern\" needs one %", "a pattern with two");
+	refused("{\"listeners\": [{\"adapter\": \"json\", \"address\": \":1\", \"tls\": {\"client_required\": 1}}]}",
+			"listeners[0].tls.client_required: must be true or false", "a number for a yes");
+	refused("{\"listeners\": [{\"adapter\": \"tesla\", \"address\": \":1\", \"source\": 1, \"tls\": {\"certificate\": \"a\", \"key\": \"b\","
+			" \"client_ca\": \"c\", \"client_name\": \"none\"}}]}",
+			"listeners[0]: this adapter needs tls with \"client_ca\": peers are known by certificate", "cars whose certificates name nothing");
+	refused("{\"listeners\": [{\"adapter\": \"json\", \"address\": \":1\", \"source\": 1, \"tls\": {\"certificate\": \"a\", \"key\": \"b\","
+			" \"client_ca\": \"c\", \"client_name\": \"none\"}}]}",
+			"listeners[0]: \"source\" is for peers that prove no identity, or one by certificate (tls with \"client_ca\")",
+			"a source for certificates that name nothing");
 	refused("{\"listeners\": [{\"adapter\": \"teltonika\", \"address\": \":1\"}]}",
 			"listeners[0]: \"source\" is missing: peers of this adapter prove no identity", "no source for peers without tokens");
 	refused("{\"listeners\": [{\"adapter\": \"json\", \"address\": \":1\", \"devices\": [\"a\"]}]}",

@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "conn_peers.h"
+#include "failures.h"
 #include "rate.h"
 #include "tracker.h"
 
@@ -331,6 +332,46 @@ test_rates(void)
 	all_gone("all gone");
 }
 
+static void
+test_failures(void)
+{
+	int			fd;
+	int			live;
+
+	config->auth_failures = 2;
+	failures_reset();
+	for (int i = 0; i < 2; i++)
+	{
+		fd = peer_open_from("10.0.0.9");
+		peer_send(fd, "{\"auth\":\"bad\"}\n");
+		is_str(peer_read(fd), "{\"error\":\"token unknown\"}\n$", "a failed attempt");
+		peer_close(fd);
+	}
+	fd = peer_open_from("10.0.0.9");
+	is_str(peer_read(fd), "{\"error\":\"too many failed attempts of this address\"}\n$", "a third is not made");
+	peer_close(fd);
+	is_int(stats_counters[STAT_REFUSED_FAILURES], 1, "which is counted");
+	fd = peer_open_from("10.0.0.8");
+	is_str(peer_read(fd), "", "others are not concerned");
+	peer_close(fd);
+
+	/* One that came before the failures speaks for its address. */
+	failures_reset();
+	live = peer_open_from("10.0.0.9");
+	peer_send(live, "{\"auth\":\"good\"}\n");
+	for (int i = 0; i < 4; i++)
+	{
+		fd = peer_open_from("10.0.0.9");
+		peer_send(fd, "{\"auth\":\"bad\"}\n");
+		is_str(peer_read(fd), "{\"error\":\"token unknown\"}\n$", "a failed attempt beside a good connection");
+		peer_close(fd);
+	}
+	peer_close(live);
+	config->auth_failures = 10;
+	failures_reset();
+	all_gone("all closed");
+}
+
 int
 main(void)
 {
@@ -346,5 +387,6 @@ main(void)
 	test_idle_memory();
 	test_input_memory();
 	test_rates();
+	test_failures();
 	return peers_stop();
 }

@@ -107,6 +107,37 @@ test_documents(void)
 	is_int(emitted, 0, "no record");
 }
 
+/* A certificate says which device it is. */
+static void
+test_certificate(void)
+{
+	session.authenticated = false;
+	strcpy(session.certificate, "car-1");
+	is_int(decode("{\"auth\":null}\n"), DECODE_BAD, "a certificate, and a listener without a source: a token is needed");
+	session.token_optional = true;
+	is_int(decode("{\"auth\":null}\n"), DECODE_HELLO, "with a source none is");
+	is_str(decoded.token, "", "so there is none");
+	is_int(decode("{\"auth\":null,\"mapping\":\"acme\"}\n"), DECODE_HELLO, "a mapping may be named");
+	is_str(decoded.mapping, "acme", "and is taken");
+	is_int(decode("{\"auth\":\"T\"}\n"), DECODE_HELLO, "a token may be given");
+	is_str(decoded.token, "T", "and is taken, too");
+	is_int(decode("{\"vehicle_id\":7}\n"), DECODE_BAD, "a document is no first line");
+
+	session.authenticated = true;
+	is_int(decode("{\"vehicle_id\":\"car-1\",\"timestamp\":\"2025-01-15T14:32:18Z\"}\n"), DECODE_OK, "a document of that device");
+	is_str(defect, "", "is fine");
+	is_int(decode("{\"timestamp\":\"2025-01-15T14:32:18Z\"}\n"), DECODE_OK, "one without a device");
+	is_str(defect, "", "is fine as well");
+	is_str(device, "car-1", "and of that device");
+	is_int(decode("{\"vehicle_id\":\"car-2\",\"timestamp\":\"2025-01-15T14:32:18Z\"}\n"), DECODE_OK, "one of another device");
+	is_str(defect, "not_permitted:device", "is refused");
+	is_str(device, "car-1", "and not under the other's name");
+	is_int(decode("{\"vehicle_id\":\"car-10\"}\n"), DECODE_OK, "a name that only begins alike");
+	is_str(defect, "not_permitted:device", "is another");
+	session.certificate[0] = '\0';
+	session.token_optional = false;
+}
+
 static const char *
 text_of(Buf *b)
 {
@@ -135,10 +166,19 @@ test_answers(void)
 	is_str(text_of(&out), "{\"auth\":\"ok\"}\n", "welcome");
 	adapter_json.welcome(&session, WELCOME_DENIED, &out);
 	is_str(text_of(&out), "{\"error\":\"token unknown\"}\n", "denied");
+	adapter_json.welcome(&session, WELCOME_FORBIDDEN, &out);
+	is_str(text_of(&out), "{\"error\":\"not permitted\"}\n", "token and certificate do not fit");
 	adapter_json.welcome(&session, WELCOME_UNAVAILABLE, &out);
 	is_str(text_of(&out), "{\"error\":\"database unavailable\"}\n", "nobody to ask");
 	adapter_json.farewell(&session, "frame_too_long", &out);
 	is_str(text_of(&out), "{\"error\":\"line too long\"}\n", "a line that is too long");
+	adapter_json.farewell(&session, "mapping", &out);
+	is_str(text_of(&out), "{\"error\":\"mapping removed\"}\n", "a mapping that a reload took away");
+	session.authenticated = false;
+	adapter_json.farewell(&session, "mapping", &out);
+	is_str(text_of(&out), "", "not after the words about one that never was");
+	adapter_json.farewell(&session, "shutdown", &out);
+	is_str(text_of(&out), "{\"error\":\"shutting down, come back later\"}\n", "a shutdown");
 	adapter_json.farewell(&session, "eof", &out);
 	is_str(text_of(&out), "", "no words at a normal end");
 }
@@ -149,6 +189,7 @@ main(void)
 	test_frames();
 	test_hello();
 	test_documents();
+	test_certificate();
 	test_answers();
 	buf_trim();
 	return tap_done();

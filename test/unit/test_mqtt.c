@@ -406,6 +406,56 @@ test_takeover(void)
 	end("protocol");
 }
 
+/* A certificate says which vehicle it is. */
+static void
+test_certificate(void)
+{
+	char		packets[1024];
+	size_t		n;
+
+	begin();
+	strcpy(feed.session.certificate, "v1");
+	send(BYTES("\x10\x0D\0\4MQTT\4\2\0\x3C\0\1c"));
+	is_str(answer(), "20020004", "a certificate, and a listener without a source: a token is needed");
+	end("protocol");
+
+	begin();
+	strcpy(feed.session.certificate, "v1");
+	feed.session.token_optional = true;
+	send(BYTES("\x10\x0D\0\4MQTT\4\2\0\x3C\0\1c"));
+	is_str(answer(), "20020000", "with a source none is");
+	n = publish(packets, 2, "telemetry/v1", 1, "", 0, DOCUMENT);
+	n += publish(packets + n, 2, "telemetry/v2", 2, "", 0, DOCUMENT);
+	n += publish(packets + n, 2, "telemetry/v1", 3, "", 0, DOCUMENT);
+	feed.late_acks = true;
+	feed_bytes(&feed, packets, n, 1);
+	is_str(feed.refused, "topic of another vehicle", "3.1.1: another vehicle's topic ends the connection");
+	is_str(answer(), "40020001", "what was before is acknowledged, that is not");
+	is_int(feed.nrecords, 2, "both are records");
+	is_str(feed.records[1].defect, "not_permitted:device", "the second one for the quarantine");
+	is_str(feed.records[1].device, "v1", "and not under the other's name");
+	is_int(feed.records[1].raw_len, strlen(DOCUMENT), "with what was sent");
+	end("protocol");
+
+	begin();
+	strcpy(feed.session.certificate, "v1");
+	send(BYTES(CONNECT5));
+	answer();
+	n = publish(packets, 2, "telemetry/v2", 2, BYTES("\0"), "{\"timestamp\":\"2025-01-15T14:32:18Z\"}");
+	n += publish(packets + n, 2, "telemetry/v1", 3, BYTES("\0"), DOCUMENT);
+	send(packets, n);
+	is_str(answer(), "401b000287171f00146e6f745f7065726d69747465643a646576696365" "40020003", "5: not authorized, and it goes on");
+	end("eof");
+
+	begin();
+	strcpy(feed.session.certificate, "v1");
+	/* a will of telemetry/v2 */
+	send(BYTES("\x10\x24\0\4MQTT\4\xC6\0\x3C\0\1c\0\x0Ctelemetry/v2\0\1x\0\1u\0\1T"));
+	is_str(feed.refused, "will of another vehicle", "nor can the will be another's");
+	is_str(answer(), "20020005", "which is not authorized");
+	end("protocol");
+}
+
 static void
 test_farewell(void)
 {
@@ -436,6 +486,7 @@ main(void)
 	test_subscribe();
 	test_will();
 	test_takeover();
+	test_certificate();
 	test_farewell();
 	buf_trim();
 	return tap_done();
