@@ -82,6 +82,8 @@ read_value(Table *table, const Setting *setting, const char *path, struct json_o
 		case SETTING_DEVICES:
 		case SETTING_LISTENERS:
 		case SETTING_SOURCES:
+		case SETTING_TOPICS:
+		case SETTING_OPTIONS:
 		case SETTING_MAPPINGS:
 		case SETTING_ELEMENTS:
 			break;
@@ -175,6 +177,8 @@ config_set_defaults(Table *table)
 			case SETTING_DEVICES:
 			case SETTING_LISTENERS:
 			case SETTING_SOURCES:
+		case SETTING_TOPICS:
+		case SETTING_OPTIONS:
 			case SETTING_MAPPINGS:
 			case SETTING_ELEMENTS:
 				break;

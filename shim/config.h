@@ -19,6 +19,7 @@
 
 struct Adapter;
 struct Mapping;
+struct json_object;
 struct TeltonikaIo;
 
 typedef struct ListenerConfig
@@ -46,10 +47,17 @@ typedef struct ListenerConfig
 	TlsContext *tls;			/* NULL: no TLS */
 } ListenerConfig;
 
+typedef enum SourceKind
+{
+	SOURCE_MQTT_BROKER,
+	SOURCE_KAFKA
+} SourceKind;
+
 /* What fleetd fetches from, as a client. */
 typedef struct SourceConfig
 {
 	char	   *adapter_name;
+	SourceKind	kind;			/* by that name */
 	char	   *server;			/* host:port, [v6]:port */
 	int64_t		source;			/* source_id of the reports */
 	char	   *topic;			/* pattern of topics */
@@ -57,11 +65,19 @@ typedef struct SourceConfig
 	char	   *client_id;		/* "": from the name of the host */
 	char	   *user;			/* NULL: none */
 	char	   *password;		/* NULL: none */
+	char	   *password_file;	/* that it was read from; NULL: none */
 	char	   *mapping_name;	/* NULL: the default */
 	int64_t		version;		/* of MQTT: 5, or 4 for 3.1.1 */
 	int64_t		window;			/* messages without PUBACK */
 	int64_t		keep_alive_seconds;
 	int64_t		session_seconds;
+	/* of kafka only */
+	char	   *brokers;		/* host:port, ... */
+	struct json_object *topics; /* list of strings */
+	char	   *mechanism;		/* of SASL; NULL: as kafka_conf.c has it */
+	char	   *device_from;	/* see kafka_device_parse */
+	int64_t		in_flight;		/* messages without commit */
+	struct json_object *options;	/* settings of librdkafka; NULL: none */
 	char	   *tls_ca;			/* NULL: no TLS */
 	char	   *tls_certificate;	/* NULL: none */
 	char	   *tls_key;

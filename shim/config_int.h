@@ -21,6 +21,8 @@ typedef enum SettingType
 	SETTING_DEVICES,			/* list of identities, of a listener */
 	SETTING_LISTENERS,			/* list; each has the rows of listener_settings */
 	SETTING_SOURCES,			/* list; each has the rows of source_settings */
+	SETTING_TOPICS,				/* list of strings, of a source */
+	SETTING_OPTIONS,			/* object, of a source; kept as it is */
 	SETTING_MAPPINGS,			/* name -> mapping */
 	SETTING_ELEMENTS			/* id -> signal */
 } SettingType;

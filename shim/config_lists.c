@@ -6,15 +6,21 @@
 #include "config_int.h"
 
 #include <json-c/json.h>
+#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "adapter.h"
 #include "adapters/teltonika.h"
+#include "kafka.h"
+#include "kafka_report.h"
 #include "link.h"
 #include "mapping.h"
 #include "topic.h"
+
+#define KAFKA_TOPICS_MAX 1000
+#define PASSWORD_MAX 1024
 
 /* Certificates of clients. */
 static bool
@@ -110,6 +116,131 @@ read_listeners(Table *table, const char *path, struct json_object *value)
 	return true;
 }
 
+/* Settings that say something to one adapter only. */
+static const char *const broker_only[] = {"server", "topic", "version", "window", "keep_alive_seconds", "session_seconds"};
+static const char *const kafka_only[] = {"brokers", "topics", "mechanism", "device_from", "in_flight", "options"};
+
+#define NNAMES(names) (sizeof(names) / sizeof((names)[0]))
+
+static bool
+has_none(Table *table, const char *where, struct json_object *item, const char *const *names, size_t n,
+		 const char *adapter)
+{
+	char		reason[128];
+
+	for (size_t i = 0; i < n; i++)
+		if (json_object_object_get_ex(item, names[i], NULL))
+		{
+			snprintf(reason, sizeof(reason), "\"%s\" is not for %s", names[i], adapter);
+			return config_fail(table, where, reason);
+		}
+	return true;
+}
+
+static bool
+check_broker(Table *table, const char *where, const SourceConfig *source)
+{
+	if (source->server == NULL)
+		return config_fail(table, where, "\"server\" is missing");
+	if (!link_address_valid(source->server))
+		return config_fail(table, where, "\"server\" must be host:port or [address]:port");
+	if (!topic_pattern_valid(source->topic))
+		return config_fail(table, where, "\"topic\" needs one level {vehicle}");
+	if (strpbrk(source->group, "/+#") != NULL)
+		return config_fail(table, where, "\"group\" must not hold / + #");
+	if (strlen(source->topic) + strlen(source->group) > TOPIC_MAX - 8)
+		return config_fail(table, where, "\"topic\" is too long");
+	if (strlen(source->client_id) > UINT16_MAX)
+		return config_fail(table, where, "\"client_id\" is too long");
+	return true;
+}
+
+static bool
+check_kafka(Table *table, const char *where, const SourceConfig *source)
+{
+	char		reason[CONFIG_ERROR_MAX - 128];
+	KafkaDevice from;
+	const char *header;
+
+	if (source->brokers == NULL || source->brokers[0] == '\0')
+		return config_fail(table, where, "\"brokers\" is missing");
+	if (source->topics == NULL)
+		return config_fail(table, where, "\"topics\" is missing");
+	if (source->group[0] == '\0')
+		return config_fail(table, where, "\"group\" must not be empty");
+	if (!kafka_device_parse(source->device_from, &from, &header))
+		return config_fail(table, where, "\"device_from\" must be document, key or header NAME");
+	if (source->mechanism != NULL && strcmp(source->mechanism, "PLAIN") != 0 &&
+		strcmp(source->mechanism, "SCRAM-SHA-256") != 0 && strcmp(source->mechanism, "SCRAM-SHA-512") != 0 &&
+		strcmp(source->mechanism, "GSSAPI") != 0)
+		return config_fail(table, where, "\"mechanism\" must be PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or GSSAPI");
+	if (!kafka_check(source, reason, sizeof(reason)))
+		return config_fail(table, where, reason);
+	return true;
+}
+
+/* The password of its file, without the end of the line. */
+static bool
+read_password(Table *table, const char *where, SourceConfig *source)
+{
+	char		password[PASSWORD_MAX + 1];
+	FILE	   *file;
+	size_t		n;
+
+	if (source->password != NULL)
+		return config_fail(table, where, "\"password\" and \"password_file\" exclude each other");
+	file = fopen(source->password_file, "r");
+	if (file == NULL)
+		return config_fail(table, where, "cannot open \"password_file\"");
+	n = fread(password, 1, sizeof(password), file);
+	if (ferror(file) || n == sizeof(password))
+	{
+		fclose(file);
+		return config_fail(table, where, "cannot read \"password_file\", or it is too long");
+	}
+	fclose(file);
+	while (n > 0 && (password[n - 1] == '\n' || password[n - 1] == '\r'))
+		n--;
+	source->password = strndup(password, n);
+	explicit_bzero(password, sizeof(password));
+	return source->password != NULL || config_fail(table, where, "out of memory");
+}
+
+static bool
+check_source(Table *table, const char *where, struct json_object *item, SourceConfig *source)
+{
+	char		reason[CONFIG_ERROR_MAX - 128];
+	bool		kafka;
+
+	if (source->adapter_name == NULL)
+		return config_fail(table, where, "\"adapter\" is missing");
+	kafka = strcmp(source->adapter_name, "kafka") == 0;
+	if (!kafka && strcmp(source->adapter_name, "mqtt-broker") != 0)
+		return config_fail(table, where, "\"adapter\" must be mqtt-broker or kafka");
+	source->kind = kafka ? SOURCE_KAFKA : SOURCE_MQTT_BROKER;
+	if (source->source == 0)
+		return config_fail(table, where, "\"source\" is missing");
+	if (!has_none(table, where, item, kafka ? broker_only : kafka_only,
+				  kafka ? NNAMES(broker_only) : NNAMES(kafka_only), source->adapter_name))
+		return false;
+	if (source->password_file != NULL && !read_password(table, where, source))
+		return false;
+	if (source->password != NULL && source->user == NULL)
+		return config_fail(table, where, "\"password\" needs \"user\"");
+	if ((source->tls_certificate == NULL) != (source->tls_key == NULL))
+		return config_fail(table, where, "tls needs both \"certificate\" and \"key\", or neither");
+	if (source->tls_certificate != NULL && source->tls_ca == NULL)
+		return config_fail(table, where, "tls needs \"ca\"");
+	if (source->tls_ca != NULL)
+	{
+		source->tls = tls_client_context_new(source->tls_ca, source->tls_certificate, source->tls_key,
+											 reason, sizeof(reason));
+		if (source->tls == NULL)
+			return config_fail(table, where, reason);
+	}
+	return kafka ? check_kafka(table, where, source) : check_broker(table, where, source);
+}
+
 static bool
 read_sources(Table *table, const char *path, struct json_object *value)
 {
@@ -131,7 +262,6 @@ read_sources(Table *table, const char *path, struct json_object *value)
 		SourceConfig *source = &config->sources[i];
 		struct json_object *item = json_object_array_get_idx(value, i);
 		char		where[64];
-		char		reason[CONFIG_ERROR_MAX - 128];
 		Table		inner = *table;
 
 		snprintf(where, sizeof(where), "sources[%zu]", i);
@@ -141,37 +271,8 @@ read_sources(Table *table, const char *path, struct json_object *value)
 		inner.target = source;
 		if (!config_set_defaults(&inner) || !config_read_object(&inner, where, item))
 			return false;
-		if (source->adapter_name == NULL)
-			return config_fail(table, where, "\"adapter\" is missing");
-		if (strcmp(source->adapter_name, "mqtt-broker") != 0)
-			return config_fail(table, where, "\"adapter\" must be mqtt-broker");
-		if (source->server == NULL)
-			return config_fail(table, where, "\"server\" is missing");
-		if (!link_address_valid(source->server))
-			return config_fail(table, where, "\"server\" must be host:port or [address]:port");
-		if (source->source == 0)
-			return config_fail(table, where, "\"source\" is missing");
-		if (!topic_pattern_valid(source->topic))
-			return config_fail(table, where, "\"topic\" needs one level {vehicle}");
-		if (strpbrk(source->group, "/+#") != NULL)
-			return config_fail(table, where, "\"group\" must not hold / + #");
-		if (strlen(source->topic) + strlen(source->group) > TOPIC_MAX - 8)
-			return config_fail(table, where, "\"topic\" is too long");
-		if (strlen(source->client_id) > UINT16_MAX)
-			return config_fail(table, where, "\"client_id\" is too long");
-		if (source->password != NULL && source->user == NULL)
-			return config_fail(table, where, "\"password\" needs \"user\"");
-		if ((source->tls_certificate == NULL) != (source->tls_key == NULL))
-			return config_fail(table, where, "tls needs both \"certificate\" and \"key\", or neither");
-		if (source->tls_certificate != NULL && source->tls_ca == NULL)
-			return config_fail(table, where, "tls needs \"ca\"");
-		if (source->tls_ca != NULL)
-		{
-			source->tls = tls_client_context_new(source->tls_ca, source->tls_certificate, source->tls_key,
-												 reason, sizeof(reason));
-			if (source->tls == NULL)
-				return config_fail(table, where, reason);
-		}
+		if (!check_source(&inner, where, item, source))
+			return false;
 	}
 	return true;
 }
@@ -286,6 +387,45 @@ read_devices(Table *table, const char *path, struct json_object *value, Listener
 	return true;
 }
 
+static bool
+read_topics(Table *table, const char *path, struct json_object *value, SourceConfig *source)
+{
+	size_t		n;
+
+	if (!json_object_is_type(value, json_type_array))
+		return config_fail(table, path, "must be a list");
+	n = json_object_array_length(value);
+	if (n == 0 || n > KAFKA_TOPICS_MAX)
+		return config_fail(table, path, n ? "too many" : "must not be empty");
+	for (size_t i = 0; i < n; i++)
+	{
+		struct json_object *item = json_object_array_get_idx(value, i);
+		const char *topic = json_object_is_type(item, json_type_string) ? json_object_get_string(item) : "";
+		regex_t		regex;
+
+		if (topic[0] == '\0' || strlen(topic) != (size_t) json_object_get_string_len(item))
+			return config_fail(table, path, "must hold names of topics");
+		if (topic[0] != '^')
+			continue;
+		if (regcomp(&regex, topic, REG_EXTENDED | REG_NOSUB) != 0)
+			return config_fail(table, path, "holds what is no regular expression");
+		regfree(&regex);
+	}
+	json_object_put(source->topics);
+	source->topics = json_object_get(value);
+	return true;
+}
+
+static bool
+read_options(Table *table, const char *path, struct json_object *value, SourceConfig *source)
+{
+	if (!json_object_is_type(value, json_type_object))
+		return config_fail(table, path, "must be an object");
+	json_object_put(source->options);
+	source->options = json_object_get(value);
+	return true;
+}
+
 bool
 config_read_list(Table *table, const Setting *setting, const char *path, struct json_object *value)
 {
@@ -299,6 +439,10 @@ config_read_list(Table *table, const Setting *setting, const char *path, struct 
 			return read_listeners(table, path, value);
 		case SETTING_SOURCES:
 			return read_sources(table, path, value);
+		case SETTING_TOPICS:
+			return read_topics(table, path, value, table->target);
+		case SETTING_OPTIONS:
+			return read_options(table, path, value, table->target);
 		case SETTING_MAPPINGS:
 			return read_mappings(table, path, value);
 		case SETTING_ELEMENTS:
@@ -334,6 +478,8 @@ config_free_lists(Config *config)
 	{
 		config_free_strings(&config_source_rows, &config->sources[i]);
 		tls_context_free(config->sources[i].tls);
+		json_object_put(config->sources[i].topics);
+		json_object_put(config->sources[i].options);
 	}
 	for (size_t i = 0; i < config->nmappings; i++)
 	{

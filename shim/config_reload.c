@@ -4,6 +4,7 @@
  */
 #include "config_int.h"
 
+#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,6 +103,8 @@ take_over(const Setting *setting, char *old, char *new, bool *warned)
 		if (differs && setting->reloadable)
 			*(bool *) old = *(bool *) new;
 	}
+	else if (setting->type == SETTING_TOPICS || setting->type == SETTING_OPTIONS)
+		differs = !json_object_equal(*(struct json_object **) old, *(struct json_object **) new);
 	else
 	{
 		differs = *(int64_t *) old != *(int64_t *) new;

@@ -19,6 +19,7 @@
 #include "conn.h"
 #include "failures.h"
 #include "gate.h"
+#include "kafka.h"
 #include "listen.h"
 #include "log.h"
 #include "mqtt_broker.h"
@@ -71,7 +72,7 @@ on_drain(evutil_socket_t fd, short what, void *arg)
 	(void) fd;
 	(void) what;
 	(void) arg;
-	if (conn_count() == 0 && listen_busy() == 0 && broker_busy() == 0 && sink_pending() == 0)
+	if (conn_count() == 0 && listen_busy() == 0 && broker_busy() == 0 && kafka_busy() == 0 && sink_pending() == 0)
 	{
 		log_info("drained");
 		event_base_loopbreak(base);
@@ -104,6 +105,7 @@ on_terminate(evutil_socket_t number, short what, void *arg)
 		listen_drain();
 		conn_drain();
 		broker_drain();
+		kafka_drain();
 		sink_flush();
 		on_drain(-1, 0, NULL);
 		return;
@@ -265,7 +267,7 @@ main(int argc, char **argv)
 		log_fatal("out_of_memory");
 		return 1;
 	}
-	if (!listen_start(base) || !broker_start(base) || !revocation_start(base))
+	if (!listen_start(base) || !broker_start(base) || !kafka_start(base) || !revocation_start(base))
 		return 1;
 	signals[0] = on_signal(SIGTERM, on_terminate);
 	signals[1] = on_signal(SIGINT, on_terminate);
@@ -274,6 +276,7 @@ main(int argc, char **argv)
 
 	event_base_dispatch(base);
 
+	kafka_stop();
 	broker_stop();
 	revocation_stop();
 	conn_stop();

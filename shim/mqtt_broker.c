@@ -595,13 +595,13 @@ broker_start(struct event_base *event_base)
 		log_fatal("out_of_memory");
 		return false;
 	}
-	for (; nbrokers < cf->nsources; nbrokers++)
-		if (!broker_begin(&brokers[nbrokers], &cf->sources[nbrokers]))
+	for (size_t i = 0; i < cf->nsources; i++)
+		if (cf->sources[i].kind == SOURCE_MQTT_BROKER && !broker_begin(&brokers[nbrokers++], &cf->sources[i]))
 		{
 			log_fatal("out_of_memory");
 			return false;
 		}
-	stats_gauge_set(GAUGE_BROKERS, (double) nbrokers);
+	stats_gauge_add(GAUGE_BROKERS, (double) nbrokers);
 	sink_on_ready(on_ready, NULL);
 	on_ready(NULL);
 	return true;

@@ -107,6 +107,12 @@ static const MetricRow counter_rows[STAT_COUNTERS] = {
 	[STAT_BROKER_CONNECTS] = {"broker_connects_total", NULL, NULL, "Subscriptions at brokers that came up"},
 	[STAT_BROKER_FAILURES] = {"broker_failures_total", NULL, NULL, "Connections to brokers lost or not made"},
 	[STAT_BROKER_MESSAGES] = {"broker_messages_total", NULL, NULL, "Messages taken from brokers"},
+	[STAT_KAFKA_TOMBSTONES] = {"kafka_tombstones_total", NULL, NULL, "Kafka messages without a value, which are ignored"},
+	[STAT_KAFKA_REBALANCES] = {"kafka_rebalances_total", NULL, NULL, "Times that a consumer group gave or took partitions"},
+	[STAT_KAFKA_DROPPED] = {"kafka_dropped_total", NULL, NULL, "Kafka messages in flight when their partition was taken, which are read again"},
+	[STAT_KAFKA_COMMITS] = {"kafka_commits_total", "result", "ok", "Commits of offsets"},
+	[STAT_KAFKA_COMMITS_FAILED] = {"kafka_commits_total", "result", "failed", NULL},
+	[STAT_KAFKA_ERRORS] = {"kafka_errors_total", NULL, NULL, "Errors that librdkafka told of"},
 	[STAT_LOG_SUPPRESSED] = {"log_lines_suppressed_total", NULL, NULL, "Log lines left out at the limit"},
 };
 
@@ -130,9 +136,11 @@ static const MetricRow gauge_rows[STAT_GAUGES] = {
 	[GAUGE_DATAGRAMS] = {"datagrams_waiting", NULL, NULL, "Datagrams whose records are not committed yet"},
 	[GAUGE_HTTP_REQUESTS] = {"http_requests", NULL, NULL, "HTTP requests being served"},
 	[GAUGE_HTTP_BODY_BYTES] = {"http_body_bytes", NULL, NULL, "Bytes of HTTP bodies that are not whole yet"},
-	[GAUGE_BROKERS] = {"brokers", NULL, NULL, "Brokers that are configured"},
-	[GAUGE_BROKERS_UP] = {"brokers_up", NULL, NULL, "Brokers that fleetd is subscribed at"},
+	[GAUGE_BROKERS] = {"brokers", NULL, NULL, "Brokers, and Kafka clusters, that are configured"},
+	[GAUGE_BROKERS_UP] = {"brokers_up", NULL, NULL, "Brokers that fleetd is subscribed at, and Kafka clusters that answer"},
 	[GAUGE_BROKER_UNACKED] = {"broker_unacked", NULL, NULL, "Messages of brokers that are not committed yet"},
+	[GAUGE_KAFKA_PARTITIONS] = {"kafka_partitions", NULL, NULL, "Kafka partitions that are assigned"},
+	[GAUGE_KAFKA_LAG] = {"kafka_lag", NULL, NULL, "Messages of them that are not committed yet, as far as known"},
 	[GAUGE_START_TIME] = {"start_time_seconds", NULL, NULL, "When the daemon started, Unix time"},
 };
 

@@ -112,6 +112,13 @@ typedef enum StatCounter
 	STAT_BROKER_CONNECTS,		/* subscriptions that came up */
 	STAT_BROKER_FAILURES,		/* connections lost, or not made */
 	STAT_BROKER_MESSAGES,
+	/* kafka, besides brokers */
+	STAT_KAFKA_TOMBSTONES,
+	STAT_KAFKA_REBALANCES,
+	STAT_KAFKA_DROPPED,			/* in flight when their partition went */
+	STAT_KAFKA_COMMITS,			/* of offsets */
+	STAT_KAFKA_COMMITS_FAILED,
+	STAT_KAFKA_ERRORS,
 	STAT_LOG_SUPPRESSED,
 	STAT_COUNTERS
 } StatCounter;
@@ -141,6 +148,8 @@ typedef enum StatGauge
 	GAUGE_BROKERS,				/* configured */
 	GAUGE_BROKERS_UP,			/* subscribed */
 	GAUGE_BROKER_UNACKED,		/* messages without PUBACK */
+	GAUGE_KAFKA_PARTITIONS,
+	GAUGE_KAFKA_LAG,			/* messages of them that are not settled */
 	GAUGE_START_TIME,			/* Unix seconds */
 	STAT_GAUGES
 } StatGauge;

@@ -40,7 +40,13 @@ check-unit: unit
 	test/run-tap --name=unit $(UNIT_TESTS)
 
 # PostgreSQL::Test::Utils and ::Cluster want the variables.
-check-e2e: stage
+# A Kafka cluster to test with, where librdkafka is.
+KAFKA_MOCK = $(if $(shell pkg-config --exists rdkafka && echo yes),build/tools/kafka_mock)
+build/tools/kafka_mock: test/tools/kafka_mock.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O1 -g -Wall -Wextra $(shell pkg-config --cflags rdkafka) -o $@ $< $(shell pkg-config --libs rdkafka)
+
+check-e2e: stage $(KAFKA_MOCK)
 	tools/unprivileged build/e2e env TESTDIR=build/e2e TESTDATADIR=build/e2e/tmp_check TESTLOGDIR=build/e2e/tmp_check/log \
 	  PG_REGRESS=$(PG_REGRESS) PATH="$(bindir):$$PATH" PERL5LIB="$(dir $(PGXS))../test/perl:test/e2e" \
 	  test/run-tap --name=e2e $(E2E_TESTS)
