@@ -36,9 +36,7 @@ CREATE FUNCTION fleet.rekey_devices(tenant_id integer, old text[], new text[]) R
 DECLARE
     added bigint;
 BEGIN
-    IF EXISTS (SELECT FROM pg_proc WHERE pronamespace = 'fleet'::regnamespace AND proname = 'require') THEN
-        PERFORM fleet.require(rekey_devices.tenant_id, 'registry', 'admin');
-    END IF;
+    PERFORM fleet.require(rekey_devices.tenant_id, 'registry', 'admin');
     IF cardinality(old) <> cardinality(new) OR array_ndims(old) > 1 OR array_ndims(new) > 1 THEN
         RAISE EXCEPTION 'old and new identities must be as many'
             USING ERRCODE = 'array_subscript_error',
@@ -59,9 +57,7 @@ BEGIN
       JOIN fleet.device n ON n.tenant_id = rekey_devices.tenant_id AND n.identity = p.new
      WHERE v.tenant_id = rekey_devices.tenant_id AND v.name = p.old AND v.vehicle_id = n.vehicle_id
        AND NOT EXISTS (SELECT FROM fleet.vehicle w WHERE w.tenant_id = rekey_devices.tenant_id AND w.name = p.new);
-    IF EXISTS (SELECT FROM pg_proc WHERE pronamespace = 'fleet'::regnamespace AND proname = 'audit') THEN
-        PERFORM fleet.audit('device.rekey', rekey_devices.tenant_id, 'device', NULL, jsonb_build_object('added', added));
-    END IF;
+    PERFORM fleet.audit('device.rekey', rekey_devices.tenant_id, 'device', NULL, jsonb_build_object('added', added));
     RETURN added;
 END
 $$;
@@ -124,9 +120,7 @@ DECLARE
 BEGIN
     SELECT v.tenant_id INTO tenant FROM fleet.vehicle v WHERE v.vehicle_id = vehicle_for.vehicle_id;
     BEGIN
-        IF EXISTS (SELECT FROM pg_proc WHERE pronamespace = 'fleet'::regnamespace AND proname = 'require') THEN
-            PERFORM fleet.require(coalesce(tenant, 0), area, level, vehicle_for.vehicle_id);
-        END IF;
+        PERFORM fleet.require(coalesce(tenant, 0), area, level, vehicle_for.vehicle_id);
     EXCEPTION WHEN insufficient_privilege THEN
         tenant := NULL;
     END;
@@ -184,9 +178,7 @@ BEGIN
     GET DIAGNOSTICS rows = ROW_COUNT;
     erased := erased || jsonb_build_object(table_name, rows);
     RETURN NEXT;
-    IF EXISTS (SELECT FROM pg_proc WHERE pronamespace = 'fleet'::regnamespace AND proname = 'audit') THEN
-        PERFORM fleet.audit('vehicle.erase', tenant, 'vehicle', erase_vehicle.vehicle_id::text, erased);
-    END IF;
+    PERFORM fleet.audit('vehicle.erase', tenant, 'vehicle', erase_vehicle.vehicle_id::text, erased);
 END
 $$;
 COMMENT ON FUNCTION fleet.erase_vehicle(bigint) IS
@@ -205,9 +197,7 @@ DECLARE
     members text;
     place text;
 BEGIN
-    IF EXISTS (SELECT FROM pg_proc WHERE pronamespace = 'fleet'::regnamespace AND proname = 'audit') THEN
-        PERFORM fleet.audit('vehicle.export', tenant, 'vehicle', export_vehicle.vehicle_id::text, '{}');
-    END IF;
+    PERFORM fleet.audit('vehicle.export', tenant, 'vehicle', export_vehicle.vehicle_id::text, '{}');
     FOR part IN SELECT t FROM fleet.vehicle_tables() t WHERE t <> 'fleet.event'::regclass
                 ORDER BY t <> 'fleet.vehicle'::regclass, t::text LOOP
         -- bytes and the names below are how the product remembers, not what

@@ -63,6 +63,8 @@ SELECT fleet.secure_table('fleet.rule', 'rule', 'reader', 'operator');
 SELECT fleet.secure_table('fleet.alert', 'alert', 'reader', 'operator');
 SELECT fleet.secure_table('fleet.batch', 'history', 'reader');
 SELECT fleet.secure_table('fleet.quarantine', 'quarantine', 'operator', 'operator');
+SELECT fleet.secure_table('fleet.audit_log', 'audit', 'admin');
+SELECT fleet.secure_table('fleet.audit_head', 'audit', 'admin');
 
 -- keys are nobody's but fleet_owner's, whatever they are bound to
 ALTER TABLE fleet.login_key ENABLE ROW LEVEL SECURITY;

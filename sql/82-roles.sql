@@ -6,12 +6,14 @@ CREATE FUNCTION fleet.create_roles() RETURNS void
     AS $$
 DECLARE
     role_name text;
+    made text[] := '{}';
     relation regclass;
 BEGIN
     FOREACH role_name IN ARRAY ARRAY['fleet_ingest', 'fleet_daemon', 'fleet_reader', 'fleet_operator', 'fleet_admin', 'fleet_owner'] LOOP
         -- roles belong to the whole cluster, another database may have made them
         IF NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = role_name) THEN
             EXECUTE format('CREATE ROLE %I NOLOGIN', role_name);
+            made := made || role_name;
         END IF;
         EXECUTE format('GRANT USAGE ON SCHEMA fleet TO %I', role_name);
     END LOOP;
@@ -45,13 +47,14 @@ BEGIN
 
     -- one tenant's registry
     GRANT UPDATE (name, auto_register) ON fleet.tenant TO fleet_admin;
-    GRANT SELECT ON fleet.tenant_grant TO fleet_admin;
+    GRANT SELECT ON fleet.tenant_grant, fleet.audit_log, fleet.audit_head TO fleet_admin;
     GRANT SELECT (source_id, tenant_id, name, created_at, revoked_at), UPDATE (name, revoked_at) ON fleet.source TO fleet_admin;
     GRANT DELETE, INSERT (tenant_id, name, vehicle_type, attributes), UPDATE (name, vehicle_type, attributes) ON fleet.vehicle TO fleet_admin;
     GRANT DELETE, INSERT (tenant_id, identity, vehicle_id), UPDATE (identity, vehicle_id) ON fleet.device TO fleet_admin;
     GRANT DELETE, INSERT (tenant_id, required, horizon, max_ahead, schema_versions, ranges, allow_null_island),
         UPDATE (required, horizon, max_ahead, schema_versions, ranges, allow_null_island) ON fleet.contract TO fleet_admin;
-    GRANT EXECUTE ON FUNCTION fleet.register_device(integer, text, text, text) TO fleet_admin;
+    GRANT EXECUTE ON FUNCTION fleet.register_device(integer, text, text, text), fleet.rekey_devices(integer, text[], text[]),
+        fleet.erase_vehicle(bigint), fleet.export_vehicle(bigint) TO fleet_admin;
 
     -- all tenants
     GRANT SELECT ON ALL TABLES IN SCHEMA fleet TO fleet_owner;
@@ -68,6 +71,10 @@ BEGIN
     LOOP
         PERFORM fleet.secure_table_owner(relation);
     END LOOP;
+    -- the cluster's own, unless another database had made them
+    IF made <> '{}' THEN
+        PERFORM fleet.audit('role.create', NULL, 'role', NULL, jsonb_build_object('roles', to_jsonb(made)));
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION fleet.create_roles() IS

@@ -6,6 +6,8 @@
 SELECT pg_catalog.pg_extension_config_dump('fleet.tenant', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.tenant_grant', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.login_key', '');
+SELECT pg_catalog.pg_extension_config_dump('fleet.audit_log', '');
+SELECT pg_catalog.pg_extension_config_dump('fleet.audit_head', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.contract', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.vehicle', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.device', '');

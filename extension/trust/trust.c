@@ -53,6 +53,7 @@ PG_FUNCTION_INFO_V1(allowed_vehicles);
 PG_FUNCTION_INFO_V1(logged_in);
 PG_FUNCTION_INFO_V1(require);
 PG_FUNCTION_INFO_V1(session_subject);
+PG_FUNCTION_INFO_V1(acting_role);
 
 bool
 trust_find_level(const char *name, TrustLevel *level)
@@ -349,6 +350,13 @@ session_subject(PG_FUNCTION_ARGS)
 	if (who == NULL || who->subject == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(who->subject));
+}
+
+/* acting_role() returns text: the caller's, in a function with its owner's rights too */
+Datum
+acting_role(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(GetUserNameFromId(asking_user(), false)));
 }
 
 void
