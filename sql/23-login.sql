@@ -18,6 +18,7 @@ CREATE TABLE fleet.login_key (
     created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
     CHECK (fleet.login_key_check(algorithms, key))
 );
+CREATE INDEX login_key_tenant_idx ON fleet.login_key (tenant_id);
 COMMENT ON TABLE fleet.login_key IS 'Keys that verify the tokens of fleet.login; read by fleet_owner alone';
 COMMENT ON COLUMN fleet.login_key.key_id IS 'Name of the key, the kid of tokens';
 COMMENT ON COLUMN fleet.login_key.tenant_id IS 'Tokens may name this tenant only; null: any';

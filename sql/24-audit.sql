@@ -97,6 +97,7 @@ REVOKE ALL ON FUNCTION fleet.audit_many(jsonb) FROM PUBLIC;
 
 CREATE FUNCTION fleet.audit(action text, tenant_id integer, object_type text, object_id text, detail jsonb DEFAULT '{}') RETURNS void
     LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, fleet, pg_temp
     BEGIN ATOMIC
     SELECT fleet.audit_many(jsonb_build_array(jsonb_build_object('action', action, 'tenant_id', tenant_id,
         'object_type', object_type, 'object_id', object_id, 'detail', coalesce(detail, '{}'::jsonb))));

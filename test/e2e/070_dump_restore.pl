@@ -47,7 +47,8 @@ $other->send_documents(map { document('car-1', $now + $_) } 1 .. 5);
 ok($client->wait_ack(404) && $other->wait_ack(5), 'data is there');
 is(join(' ', map { $_->{code} } @{ $client->rejected }), 'out_of_range missing_field malformed', '... with three defects');
 $t->query("SELECT fleet.acknowledge_alert(min(alert_id), 'seen') FROM fleet.alert");
-$t->query("CREATE ROLE viewer LOGIN IN ROLE fleet_reader; SELECT fleet.grant_tenant('viewer', 1)");
+$t->query("CREATE ROLE viewer LOGIN IN ROLE fleet_reader; SELECT fleet.grant_tenant('viewer', 1);
+	SELECT fleet.create_login_key('k1', 'HS256', sha256('a secret'), 'issuer')");
 $t->query('SELECT fleet.tick()');
 $t->stop_fleetd;
 
@@ -99,6 +100,7 @@ foreach my $form ('custom', 'plain')
 	my $after = contents("restored_$form");
 	is($after->{$_}, $before->{$_}, "$form: $_ is equal") foreach @tables;
 	is($node->safe_psql("restored_$form", $partitions), $old_partitions, "$form: the partitions are the same");
+	is($node->safe_psql("restored_$form", 'SELECT * FROM fleet.verify_audit()'), '', "$form: the audit log is whole");
 	is($node->safe_psql("restored_$form", $policies), $old_policies, "$form: the policies too");
 	is($node->safe_psql("restored_$form", "SET ROLE viewer; SELECT count(*) > 0 FROM fleet.event"), 't', "$form: a reader sees what he may");
 	is($node->safe_psql("restored_$form", "SELECT count(*) FROM pg_inherits i WHERE inhparent = 'fleet.event'::regclass AND NOT EXISTS
