@@ -11,6 +11,7 @@
 /* Property identifiers that matter below. */
 enum
 {
+	SUBSCRIPTION_ID = 0x0B,
 	SESSION_EXPIRY = 0x11,
 	ASSIGNED_CLIENT_ID = 0x12,
 	SERVER_KEEP_ALIVE = 0x13,
@@ -61,7 +62,7 @@ static const struct
 	[0x03] = {PROPERTY_TEXT, IN_WILL | IN_PUBLISH},
 	[0x08] = {PROPERTY_TEXT, IN_WILL | IN_PUBLISH},
 	[0x09] = {PROPERTY_BINARY, IN_WILL | IN_PUBLISH},
-	[0x0B] = {PROPERTY_VARIABLE, IN_SUBSCRIBE},
+	[SUBSCRIPTION_ID] = {PROPERTY_VARIABLE, IN_SUBSCRIBE},
 	[SESSION_EXPIRY] = {PROPERTY_LONG, IN_CONNECT | IN_DISCONNECT | IN_CONNACK},
 	[ASSIGNED_CLIENT_ID] = {PROPERTY_TEXT, IN_CONNACK},
 	[SERVER_KEEP_ALIVE] = {PROPERTY_SHORT, IN_CONNACK},
@@ -230,7 +231,7 @@ parse_properties(Reader *packet, unsigned place, MqttProperties *out, const char
 		}
 		if (r.bad)
 			return fail(reason, MQTT_MALFORMED, "bad property");
-		if ((id == RECEIVE_MAX || id == MAX_PACKET) && value == 0)
+		if ((id == RECEIVE_MAX || id == MAX_PACKET || id == SUBSCRIPTION_ID) && value == 0)
 			return fail(reason, MQTT_PROTOCOL_ERROR, "property out of range");
 		if (id == SESSION_EXPIRY)
 			out->session_expiry = value;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plausible.h"
 #include "tesla.h"
 #include "tesla_payload.pb-c.h"
 #include "time_parse.h"
@@ -163,11 +164,12 @@ put_place_text(Record *r, int32_t number, const char *name, const char *text)
 static void
 put_field_number(Record *r, int32_t number, const TeslaField *field, const char *name, double value)
 {
-	if (number == FIELD_SPEED && isfinite(value))
+	if (number == FIELD_SPEED && plausible_number(RECORD_STR("speed_kmh"), value * KMH_PER_MPH))
 		r->speed_kmh = value * KMH_PER_MPH;
 	else if (number == FIELD_HEADING && value >= 0 && value <= 360)
 		r->heading_deg = value < 360 ? value : 0;
-	else if (field != NULL && field->known != NULL && field->kind == TESLA_NUMBER && isfinite(value))
+	else if (field != NULL && field->known != NULL && field->kind == TESLA_NUMBER &&
+			 plausible_number(str(field->known), value * field->factor))
 		put_number(r, field->known, value * field->factor);
 	else
 		put_number(r, name, value);
@@ -363,6 +365,16 @@ begin(const Session *session, const TeslaEnvelope *envelope, Str raw, const Tesl
 }
 
 static void
+emit(Record *r, Decoded *out)
+{
+	plausible(r);
+	/* The payload has the car's VIN in it: its bytes go with what is refused here only. */
+	if (r->defect.len == 0 && r->has_event_time)
+		r->raw = (Str) {NULL, 0};
+	out->emit(out->emit_arg, r);
+}
+
+static void
 put_tags(Record *r, const char *prefix, size_t n, Tesla__Tag *const *tags)
 {
 	for (size_t i = 0; i < n; i++)
@@ -391,7 +403,7 @@ emit_alert(const Session *session, const TeslaEnvelope *envelope, Str raw, const
 		put_text(r, "alarm_audiences", audiences);
 	if (stamp_us(alert->started_at, &began))
 		put_number(r, "alarm_started_at", (double) began / 1e6);
-	out->emit(out->emit_arg, r);
+	emit(r, out);
 }
 
 static void
@@ -405,7 +417,7 @@ emit_error(const Session *session, const TeslaEnvelope *envelope, Str raw, const
 	if (error->body[0] != '\0')
 		put_text(r, "error_body", error->body);
 	put_tags(r, "error_tag", error->n_tags, error->tags);
-	out->emit(out->emit_arg, r);
+	emit(r, out);
 }
 
 static void
@@ -422,7 +434,7 @@ emit_message(const Session *session, const TeslaEnvelope *envelope, Str raw, con
 			put_datum(r, data->data[i]);
 		if (data->is_resend)
 			put_boolean(r, "is_resend", true);
-		out->emit(out->emit_arg, r);
+		emit(r, out);
 	}
 	else if (message->descriptor == &tesla__alerts__descriptor)
 	{
@@ -448,7 +460,7 @@ emit_message(const Session *session, const TeslaEnvelope *envelope, Str raw, con
 			put_boolean(r, "connected", c->status == 1);
 		put_text(r, "connection_id", c->connection_id);
 		put_text(r, "network_interface", c->network_interface);
-		out->emit(out->emit_arg, r);
+		emit(r, out);
 	}
 	else
 	{
@@ -463,7 +475,7 @@ emit_message(const Session *session, const TeslaEnvelope *envelope, Str raw, con
 			put_number(r, name, metrics->metrics[i]->value);
 			put_tags(r, name, metrics->metrics[i]->n_tags, metrics->metrics[i]->tags);
 		}
-		out->emit(out->emit_arg, r);
+		emit(r, out);
 	}
 }
 

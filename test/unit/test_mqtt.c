@@ -295,6 +295,7 @@ test_faults(void)
 	ends(BYTES("\x82\7\0\1\0\0\1a\3"), "bad topic filter", 0x81, "SUBSCRIBE with QoS 3");
 	ends(BYTES("\x82\x08\0\1\0\0\2a#\0"), "bad topic filter", 0x81, "a wildcard in a level");
 	ends(BYTES("\x82\6\0\1\0\0\1a"), "bad topic filter", 0x81, "no options");
+	ends(BYTES("\x82\x09\0\1\2\x0B\0\0\1a\0"), "property out of range", 0x82, "a subscription identifier of 0");
 	ends(BYTES("\x80\7\0\1\0\0\1a\0"), "bad flags", 0x81, "SUBSCRIBE with the wrong flags");
 	ends(BYTES("\xE0\7\0\5\x11\0\0\0\1"), "session expiry begun by DISCONNECT", 0x82, "DISCONNECT that begins a session");
 }

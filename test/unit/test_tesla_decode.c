@@ -90,6 +90,7 @@ test_data(void)
 	is_str(feed.nrecords == 1 ? feed.records[0].device : "", "car-1", "the identity is not the body's");
 	is_str(text(0, "locked"), "false", "false is a value");
 	is_str(text(0, "is_resend"), "true", "sent again");
+	is_int(feed.nrecords == 1 ? (long) feed.records[0].raw_len : -1, 0, "its bytes, which have the VIN, are not kept");
 	is_int(number(0, "field_9999"), 7, "a field of newer firmware");
 
 	is_str(take_payload("V", "0a04" "0808" "1200" "0a02" "0808" "0a06" "0808" "1202" "5001" STAMP), "", "no values");
@@ -97,6 +98,12 @@ test_data(void)
 	is_str(text(0, "battery_percent"), "none", "not a number");
 	is_str(take_payload("V", "0a09" "0808" "1205" "250000c07f" STAMP), "", "not a number at all");
 	is_str(text(0, "soc_invalid"), "true", "is invalid");
+	/* charge 300, locked 7, 1000 mi/h, and a place */
+	is_str(take_payload("V", "0a09" "0808" "1205" "2500009643" "0a06" "083b" "1202" "1007" "0a09" "0804" "1205" "2500007a44"
+						"0a18" "0815" "1214" "3a12" "090000000000404940" "110000000000000000" STAMP), "", "values that cannot be");
+	ok(feed.nrecords == 1 && near(feed.records[0].latitude, 50.5) && feed.records[0].defect[0] == '\0', "do not cost the place");
+	ok(number(0, "soc") == 300 && number(0, "locked_raw") == 7 && number(0, "vehicle_speed") == 1000 &&
+	   isnan(feed.records[0].speed_kmh), "are kept under the vendor's names");
 	is_str(take_payload("V", "0a06" "080a" "1202" "4805" "0a07" "08b301" "1202" "0000"), "payload", "a wire type that does not exist");
 	is_str(take_payload("V", "0a06" "080a" "1202" "4805" "0a08" "08b301" "1203" "800204" "0a06" "0841" "1202" "6863" STAMP), "", "lists");
 	is_str(text(0, "shift_state"), "D", "a label");
