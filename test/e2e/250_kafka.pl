@@ -228,4 +228,18 @@ $t->start_fleetd(queue => { high_bytes => 1 << 20, low_bytes => 1 << 19 }, sourc
 produce('bulk', [ map { "b|" . json_of(document("bulk-$_", $now, note => 'x' x 4000, map { ("pad$_" => 'y' x 4000) } 1 .. 9)) } 1 .. 60 ])->finish;
 wait_stored('bulk', 60, 'long messages through a small queue');
 
+# 10. What the entry says about security is what the brokers see
+is($t->stop_fleetd, 0, 'exit code 0');
+$position = $t->log_size;
+my $password = spew("$dir/password", "secret\n");
+$t->start_fleetd(queue => {}, sources => [
+	{ %common, topics => ['bulk'], group => 'tls', tls => { ca => 'system' } },
+	{ %common, topics => ['bulk'], group => 'sasl', user => 'fleetd', password_file => $password } ]);
+wait_for('TLS to fail', sub { grep { ($_->{message} // '') =~ /ssl handshake/i } $t->log_events(undef, $position) });
+pass('with tls.ca brokers must speak TLS');
+wait_for('SASL to fail', sub { grep { ($_->{message} // '') =~ /SASL/ } $t->log_events(undef, $position) });
+pass('with a user they must speak SASL');
+is((grep { json_of($_) =~ /secret/ } $t->log_events(undef, $position)), 0, '... and the log holds no password');
+is($t->stop_fleetd, 0, 'exit code 0 without ever having been in the group');
+
 done_testing();
