@@ -397,6 +397,33 @@ information(Session *session, const Gt06Message *m, Decoded *out)
 	return gt06_emit(m, out);
 }
 
+/* 40: of a vehicle that rides on its battery, and of that; the time is that of Unix. */
+static Gt06Result
+battery(Session *session, const Gt06Message *m, Decoded *out)
+{
+	const unsigned char *p = m->content + 12;
+	Record	   *r = out->record;
+	double		kelvin;
+
+	if (m->length < 27)
+		return GT06_MALFORMED;
+	gt06_begin(session, out);
+	gt06_put_date(session, m, r, NULL);
+	r->event_time_us = (int64_t) gt06_u32(m->content + 8) * 1000000;
+	if (p[0] <= 100)
+		NUMBER(r, "battery_percent", p[0]);
+	if (p[6] <= 120)
+		NUMBER(r, "battery_health_percent", p[6]);
+	kelvin = gt06_u16(p + 7) / 10.0;
+	if (kelvin >= 214 && kelvin <= 423)
+		NUMBER(r, "battery_temp_c", kelvin - 273.1);
+	NUMBER(r, "battery_current_raw", gt06_u16(p + 9));
+	NUMBER(r, "battery_voltage_v", gt06_u16(p + 11) / 1000.0);
+	NUMBER(r, "battery_cycles", gt06_u16(p + 13));
+	gt06_put_hex(r, RECORD_STR("gt06_rest"), p + 15, m->length - 27);
+	return gt06_emit(m, out);
+}
+
 /*
  * What nobody has told us to read: kept as it is, with its date if it has one,
  * and the first of its cells.
@@ -429,6 +456,7 @@ other(Session *session, const Gt06Message *m, Decoded *out)
 			p += m->type == 0x24 && n == 44 ? 7 : 6;
 			(void) gt06_put_cell(r, p, n - (size_t) (p - m->content), false);
 			break;
+		case 0x33:
 		case 0xa1:
 		case 0xa2:
 			(void) gt06_put_cell(r, p + 6, n - 6, true);
@@ -470,6 +498,8 @@ gt06_report(Session *session, const Gt06Message *m, Decoded *out)
 			return cell_status(session, m, out);
 		case 0x34:
 			return gt06_position(session, m, out, 4);
+		case 0x40:
+			return battery(session, m, out);
 		case 0x61:
 			return gt06_position(session, m, out, 8);
 		case 0x70:

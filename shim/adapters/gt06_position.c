@@ -105,7 +105,8 @@ put_more(Record *r, const unsigned char *p, size_t n, bool ignition_known)
 		gt06_put_alarm(r, p[4]);
 		NUMBER(r, "oil", gt06_u16(p + 5));
 		NUMBER(r, "temperature_c", p[7] & 0x80 ? -(p[7] & 0x7f) : p[7]);
-		NUMBER(r, "odometer_km", gt06_u32(p + 8) / 100.0);
+		if (gt06_u32(p + 8) <= 500000000)	/* tens of metres */
+			NUMBER(r, "odometer_km", gt06_u32(p + 8) / 100.0);
 	}
 	else
 		gt06_put_hex(r, RECORD_STR("gt06_rest"), p, n);

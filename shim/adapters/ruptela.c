@@ -23,8 +23,8 @@
 
 enum
 {
-	COMMAND_RECORDS = 1, COMMAND_ANSWER = 7, COMMAND_TROUBLE = 9, COMMAND_IDENTIFICATION = 15,
-	COMMAND_HEARTBEAT = 16, COMMAND_FILE = 37, COMMAND_EXTENDED = 68
+	COMMAND_RECORDS = 1, COMMAND_CONFIGURATION = 2, COMMAND_VERSION = 3, COMMAND_FIRMWARE = 4, COMMAND_ANSWER = 7,
+	COMMAND_TROUBLE = 9, COMMAND_IDENTIFICATION = 15, COMMAND_HEARTBEAT = 16, COMMAND_FILE = 37, COMMAND_EXTENDED = 68
 };
 
 /* Payload yet to be read. */
@@ -445,6 +445,9 @@ ruptela_decode(Session *session, const Frame *frame, Decoded *out)
 		case COMMAND_IDENTIFICATION:
 			identification(session, c, out);
 			break;
+		case COMMAND_CONFIGURATION:
+		case COMMAND_VERSION:
+		case COMMAND_FIRMWARE:
 		case COMMAND_ANSWER:
 			command_answer(session, c, out);
 			break;

@@ -357,6 +357,15 @@ test_models(void)
 	is_int(number("cell_id"), 0xabcd, "cells: the first");
 	take(false, "a1", DATE "0106" "02" "00001a2b" "000000000000abcd" "3e");
 	is_int(number("cell_id"), 0xabcd, "wide cells: the first");
+	take(false, "33", DATE "0106" "02" "00001a2b" "000000000000abcd" "3e");
+	is_int(number("cell_id"), 0xabcd, "33: likewise");
+	is_int(buf_len(&feed.out), 10, "33: answered");
+	take(false, "40", "0102030405060708" "6553f100" "57" "0102" "58" "0203" "62" "0b9b" "0010" "bc40" "0021" "1010");
+	ok(feed.nrecords == 1 && feed.records[0].event_time_us == TIME_US, "battery: its time");
+	ok(number("battery_percent") == 87 && number("battery_health_percent") == 98 &&
+	   near(number("battery_temp_c"), 24), "battery: charge, health, temperature");
+	ok(near(number("battery_voltage_v"), 48.192) && number("battery_cycles") == 33, "battery: volts, cycles");
+	is_int(buf_len(&feed.out), 10, "battery: answered");
 	take(false, "2a", DATE FIX COURSE "3132333435");
 	ok(strstr(text("gt06_2a"), "3132333435") == NULL, "2a: the telephone number is not kept");
 	take(true, "94", "05" DATE "03");

@@ -228,6 +228,8 @@ test_others(void)
 	take("07" "6f6b", 0);
 	is_str(text(0, "command_result"), "ok", "answer to a command");
 	is_int(buf_len(&feed.out), 0, "takes no answer");
+	take("03" "45636f342030302e3037", 0);
+	is_str(text(0, "command_result"), "Eco4 00.07", "so does that of a version");
 	take("25" "010203", 0);
 	is_int(feed.nrecords + buf_len(&feed.out), 0, "a file is not taken, and not acknowledged");
 	take("63" "0102", 0);
