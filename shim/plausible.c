@@ -284,6 +284,53 @@ plausible_vin(Str text)
 		((text.data[0] | 0x20) >= 's' && (text.data[0] | 0x20) <= 'z' && strncasecmp(text.data + 3, "zzz", 3) == 0);
 }
 
+static inline bool
+is_alphanumeric(char c)
+{
+	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+}
+
+/* The next run of letters and digits that is one, from there on; its begin, or len. */
+static uint32_t
+find_vin(Str text, uint32_t from)
+{
+	while (from < text.len)
+	{
+		uint32_t	to = from;
+
+		while (to < text.len && is_alphanumeric(text.data[to]))
+			to++;
+		if (plausible_vin((Str) {text.data + from, to - from}))
+			return from;
+		from = to + 1;
+	}
+	return text.len;
+}
+
+/* Takes VINs out of a text; false when nothing is left of it, or there is no room. */
+static bool
+strip_vins(Record *record, Str *text)
+{
+	uint32_t	at = find_vin(*text, 0);
+	uint32_t	from = 0;
+	uint32_t	n = 0;
+	char	   *to;
+
+	if (at == text->len)
+		return true;
+	if (text->len == VIN_LENGTH || (to = record_scratch(record, text->len)) == NULL)
+		return false;
+	for (; from < text->len; at = find_vin(*text, from))
+	{
+		memcpy(to + n, text->data + from, at - from);
+		n += at - from;
+		from = at < text->len ? at + VIN_LENGTH : at;
+	}
+	record_scratch_trim(record, to, n);
+	*text = (Str) {to, n};
+	return n > 0;
+}
+
 /* --- records --- */
 
 /* NAME_raw; false when there is no room for it. */
@@ -342,15 +389,24 @@ convert(Record *record, RecordSignal *signal, RecordKind kind)
 	return true;
 }
 
-/* False: without it. */
+/* False: without it.  signals_size has counted it as it came. */
 static bool
 keep(Record *record, RecordSignal *signal)
 {
 	const KnownSignal *row = lookup(signal->name);
 	uint32_t	before = value_size(signal);
 
-	if (signal->kind == RECORD_TEXT && plausible_vin(signal->text))
+	if (find_vin(signal->name, 0) < signal->name.len)
 		return false;
+	if (signal->kind == RECORD_TEXT && signal->text.len >= VIN_LENGTH)
+	{
+		bool		left = strip_vins(record, &signal->text);
+
+		record->signals_size = record->signals_size - before + value_size(signal);
+		before = value_size(signal);
+		if (!left)
+			return false;
+	}
 	if (row == NULL)
 		return true;
 	if (row->kind != signal->kind && convert(record, signal, row->kind))

@@ -16,7 +16,7 @@
  * Before a record is emitted: a well-known signal that the server would refuse
  * takes the name NAME_raw, and so does what a column cannot hold.  0 and 1 become
  * booleans where one is due, texts numbers and numbers texts.  Identification
- * numbers of vehicles are taken out: the product stores none.
+ * numbers of vehicles are taken out of texts: the product stores none.
  *
  * A record with a defect is left as it is.
  */

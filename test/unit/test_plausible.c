@@ -125,6 +125,15 @@ test_vin(void)
 	add_text("d", "1M8GDM9A1KP042788");
 	plausible(&record);
 	ok(record.nsignals == 2 && number("b") == 1 && find("d") != NULL, "VINs are taken out");
+	begin();
+	add_text("rest", "a,1M8GDM9AXKP042788,,1m8gdm9axkp042788;b");
+	add_text("end", "x 1M8GDM9AXKP042788");
+	add_text("longer", "1M8GDM9AXKP0427880");
+	add("p_1M8GDM9AXKP042788", 1);
+	plausible(&record);
+	ok(is_text("rest", "a,,,;b") && is_text("end", "x ") && is_text("longer", "1M8GDM9AXKP0427880"), "out of a text, too");
+	ok(record.nsignals == 3, "and out of names");
+	ok(record.signals_size == 3 * 2 + 4 + 3 + 6 + (2 + 6) + (2 + 2) + (2 + 18), "their size is given back");
 	ok(plausible_vin(RECORD_STR("11111111111111111")) == false && plausible_vin(RECORD_STR("1m8gdm9axkp042788")) &&
 	   !plausible_vin(RECORD_STR("1M8GDM9AXKP0427")) && !plausible_vin(RECORD_STR("IM8GDM9AXKP042788")), "what is one");
 }
