@@ -26,26 +26,21 @@ static const struct
 
 #define HEADERS (sizeof(headers) / sizeof(headers[0]))
 
-static const char *
-find(const char *data, size_t len, Str what)
-{
-	return memmem(data, len, what.data, what.len);
-}
-
 /* Where the next message begins inside of one that has no end; len: nowhere. */
 static size_t
 next_header(const char *data, size_t len)
 {
-	size_t		first = len;
+	const char *at = data;
 
-	for (size_t i = 0; i < HEADERS && len > 1; i++)
+	while (len > 1 && (at = memchr(at + 1, '+', len - 1 - (size_t) (at - data))) != NULL)
 	{
-		const char *at = find(data + 1, first - 1, headers[i].text);
+		size_t		left = len - (size_t) (at - data);
 
-		if (at != NULL)
-			first = (size_t) (at - data);
+		for (size_t i = 0; i < HEADERS; i++)
+			if (left >= headers[i].text.len && memcmp(at, headers[i].text.data, headers[i].text.len) == 0)
+				return (size_t) (at - data);
 	}
-	return first;
+	return len;
 }
 
 /* Of these the data may hold a "$" of its own. */
