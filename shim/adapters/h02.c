@@ -172,7 +172,7 @@ h02_frame(Session *session, const char *data, size_t len, Frame *out)
 	size_t		n = 0;
 
 	/* What stands between frames, the rest of a long binary one among it. */
-	while (n < len && (data[n] == '\r' || data[n] == '\n' || data[n] == '\0'))
+	while (n < len && (data[n] == '\r' || data[n] == '\n' || data[n] == '\0' || data[n] == ' '))
 		n++;
 	if (n == 0 && state->tail > 0)
 	{

@@ -199,6 +199,8 @@ test_datagrams(void)
 	take_datagram(ADAPTER, GOOD);
 	ok(feed.nrecords == 1 && is_good(0), "a datagram");
 	is_str(feed_out_text(&feed), "*HQ," ID ",V4,V1,20270115080909#", "its answer");
+	take_datagram(ADAPTER, GOOD " \r\n" GOOD " \r\n");
+	ok(feed.nrecords == 2 && is_good(0) && is_good(1) && feed.refused == NULL, "blanks behind its frames");
 	take_datagram(ADAPTER, "*HQ," ID ",HTBT,100");
 	is_int(number_of(0, "tracker_battery_percent"), 100, "its end may end a frame");
 	take_datagram(ADAPTER, "$123");
