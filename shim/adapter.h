@@ -45,6 +45,12 @@ typedef struct Session
 	const void *listener;		/* tells listeners apart */
 	bool		token_optional; /* that proof is enough, the listener has its source */
 
+	/*
+	 * For frame(): how much of an unfinished frame it has looked at in vain. It
+	 * sets that with FRAME_MORE; with anything else the core makes it 0.
+	 */
+	size_t		searched;
+
 	/* By the adapter, for the core. */
 	int64_t		idle_us;		/* how long this peer may rest; 0: as configured */
 	const char *ending;			/* static text: close it soon, for this reason */

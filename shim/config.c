@@ -10,9 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adapter.h"
 #include "buf.h"
 #include "log.h"
 #include "mapping.h"
+#include "sink.h"
 
 #define CONFIG_FILE_MAX ((size_t) 16 << 20)
 
@@ -209,6 +211,7 @@ static bool
 check(Table *table)
 {
 	Config	   *config = table->config;
+	size_t		room = SINK_HARD_LIMIT(config->queue_high_bytes);
 
 	if (config->nlisteners == 0 && config->nsources == 0)
 		return config_fail(table, "listeners", "at least one is needed");
@@ -216,6 +219,12 @@ check(Table *table)
 		return config_fail(table, "queue.low_bytes", "must be less than queue.high_bytes");
 	if (config->limit_first_frame_bytes > config->limit_frame_bytes)
 		return config_fail(table, "limits.first_frame_bytes", "must not be more than limits.frame_bytes");
+	/* Or they would wait for room that there never is. */
+	if (SINK_NEED(config->limit_frame_bytes) > room)
+		return config_fail(table, "limits.frame_bytes", "queue.high_bytes has no room for a frame of that length (16 times as much)");
+	for (size_t i = 0; i < config->nlisteners; i++)
+		if (config->listeners[i].adapter->service != NULL && (size_t) config->http_body_bytes > room)
+			return config_fail(table, "http.body_bytes", "queue.high_bytes, and a quarter more, has no room for a body of that length");
 	for (size_t i = 0; i < config->nlisteners; i++)
 		if (config_find_mapping(config, config->listeners[i].mapping_name) == NULL)
 		{

@@ -301,23 +301,21 @@ count_address(const unsigned char *bytes)
 	return n;
 }
 
-/*
- * Has its address failed too often to prove who it is?  Not when another peer
- * of that address is here that did: many share one.
- */
-static bool
-is_blocked(const unsigned char *bytes)
+int
+conn_address_wait(const unsigned char *bytes)
 {
-	if (failures_wait(bytes) == 0)
-		return false;
+	int			wait = failures_wait(bytes);
+
+	if (wait == 0)
+		return 0;
 	for (int state = CONN_OPEN; state < CONN_DRAINING; state++)
 		for (Conn *conn = lists[state]; conn != NULL; conn = conn->next)
 			if ((!conn->unasked || conn->session.certificate[0] != '\0') && failures_same(conn->address, bytes))
 			{
 				failures_success(bytes);
-				return false;
+				return 0;
 			}
-	return true;
+	return wait;
 }
 
 static void
@@ -379,7 +377,7 @@ conn_accept(int fd, const struct sockaddr *address, socklen_t len, const Listene
 		return;
 	}
 	/* Who has nothing to prove cannot fail. */
-	if ((!adapter->claims || listener->tls != NULL) && is_blocked(bytes))
+	if ((!adapter->claims || listener->tls != NULL) && conn_address_wait(bytes) > 0)
 	{
 		stats_inc(STAT_AUTH_BLOCKED);
 		turn_away(fd, adapter, STAT_REFUSED_FAILURES, peer, listener->tls != NULL);

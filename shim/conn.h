@@ -41,6 +41,13 @@ extern bool conn_start(struct event_base *base);
 extern void conn_accept(int fd, const struct sockaddr *address, socklen_t len,
 						const struct ListenerConfig *listener);
 
+/*
+ * Seconds for which an address (IPv6, or IPv4 mapped into it) has to wait, since
+ * its peers failed too often to prove who they are; 0: none, or one of them is
+ * here that did prove it, for many share an address.
+ */
+extern int	conn_address_wait(const unsigned char *bytes);
+
 /* Ends those whose certificate has been revoked since they came. */
 extern void conn_end_revoked(void);
 

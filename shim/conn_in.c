@@ -4,7 +4,7 @@
  *
  * What is read goes to one scratch buffer that all connections share, and is
  * decoded there; only the rest of an unfinished frame moves to memory of the
- * connection.  So thousands of idle ones cost their struct and no more.
+ * connection, and there waits for more.  So thousands of idle ones cost their struct and no more.
  */
 #include "conn_int.h"
 
@@ -22,9 +22,7 @@
 #include "rate.h"
 #include "tls.h"
 
-#define ROOM_FIXED ((size_t) 64 << 10)	/* what a frame may need in the sink: this, */
 #define FOREIGN "not_permitted:device"	/* what adapters say of another device's report */
-#define ROOM_FACTOR 16			/* and so many times its length */
 
 static char *scratch;
 static size_t scratch_size;
@@ -334,8 +332,11 @@ conn_take(Conn *conn, const char *data, size_t len)
 		bool		proves = conn->state == CONN_HELLO && !conn->adapter->claims;
 		size_t		limit = (size_t) (proves ? cf->limit_first_frame_bytes : cf->limit_frame_bytes);
 		Frame		frame = {data + at, 0, NULL};
+		FrameStatus status = conn->adapter->frame(&conn->session, data + at, len - at, &frame);
 
-		switch (conn->adapter->frame(&conn->session, data + at, len - at, &frame))
+		if (status != FRAME_MORE)
+			conn->session.searched = 0;
+		switch (status)
 		{
 			case FRAME_MORE:
 				if (len - at > limit)
@@ -366,7 +367,7 @@ conn_take(Conn *conn, const char *data, size_t len)
 					return at;
 				}
 				if (conn->state == CONN_OPEN && sink_pending() > 0 &&
-					sink_room() < ROOM_FIXED + ROOM_FACTOR * frame.length)
+					sink_room() < SINK_NEED(frame.length))
 				{
 					stats_inc(STAT_PAUSES_SINK);
 					sink_wait();
@@ -391,20 +392,27 @@ conn_take(Conn *conn, const char *data, size_t len)
 	return at;
 }
 
-/* Keeps what conn_take left: of n bytes that were kept before, and the rest. */
+/*
+ * Keeps what conn_take left of len bytes, which stand in scratch or, when some
+ * of them were kept before, in the connection's own memory.
+ */
 static void
-conn_keep(Conn *conn, size_t kept, size_t taken, size_t len)
+conn_keep(Conn *conn, bool own, size_t taken, size_t len)
 {
-	bool		ok;
+	bool		ok = true;
 
 	if (conn->state <= CONN_JUSTFREE || conn->state >= CONN_DRAINING)
 		return;
-	if (taken == 0)
-		ok = buf_add(&conn->in, scratch + kept, len - kept);
-	else
-	{
-		buf_release(&conn->in);
+	if (!own)
 		ok = buf_add(&conn->in, scratch + taken, len - taken);
+	else if (taken > 0)
+	{
+		Buf			rest = {0};
+
+		/* The rest may do with much less memory. */
+		ok = buf_add(&rest, buf_data(&conn->in) + taken, len - taken);
+		buf_release(&conn->in);
+		conn->in = rest;
 	}
 	conn_account(conn);
 	if (!ok)
@@ -428,9 +436,9 @@ conn_read(Conn *conn)
 		conn_set_state(conn, CONN_WAITING);
 		return;
 	}
-	if (scratch_size < kept + budget)
+	if (scratch_size < budget)
 	{
-		char	   *more = realloc(scratch, kept + budget);
+		char	   *more = realloc(scratch, budget);
 
 		if (more == NULL)
 		{
@@ -438,12 +446,12 @@ conn_read(Conn *conn)
 			return;
 		}
 		scratch = more;
-		scratch_size = kept + budget;
+		scratch_size = budget;
 	}
 	/* What was kept from a pause holds whole frames, or an end: those first. */
 	if (kept > (size_t) cf->limit_frame_bytes)
 		budget = 0;
-	result = budget == 0 ? IO_WANT_READ : io_read(conn->fd, conn->ssl, scratch + kept, budget, &n);
+	result = budget == 0 ? IO_WANT_READ : io_read(conn->fd, conn->ssl, scratch, budget, &n);
 	if (result == IO_ERROR)
 	{
 		conn_close(conn, STAT_CLOSED_ERROR, "read");
@@ -457,11 +465,15 @@ conn_read(Conn *conn)
 		conn->bytes_in += n;
 		stats_add(STAT_BYTES_IN, n);
 	}
-	if (kept > 0)
-		memcpy(scratch, buf_data(&conn->in), kept);
+	/* What comes in small pieces is not copied anew with each of them. */
+	if (kept > 0 && !buf_add(&conn->in, scratch, n))
+	{
+		conn_close(conn, STAT_CLOSED_NO_MEMORY, NULL);
+		return;
+	}
 	conn->session.now_us = clock_unix_us();
-	taken = conn_take(conn, scratch, kept + n);
-	conn_keep(conn, kept, taken, kept + n);
+	taken = conn_take(conn, kept > 0 ? buf_data(&conn->in) : scratch, kept + n);
+	conn_keep(conn, kept > 0, taken, kept + n);
 
 	/* Frames without records need no commit. */
 	if (conn->state >= CONN_OPEN && conn->counted > conn->acked)
@@ -596,7 +608,7 @@ conn_on_writable(evutil_socket_t fd, short what, void *arg)
 bool
 conn_in_start(void)
 {
-	scratch_size = (size_t) (cf->limit_frame_bytes + cf->limit_read_bytes);
+	scratch_size = (size_t) cf->limit_read_bytes;
 	scratch = malloc(scratch_size);
 	decoded.emit = on_record;
 	decoded.record = &record;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "conn.h"
 #include "failures.h"
 #include "gate.h"
 #include "gzip.h"
@@ -284,6 +285,12 @@ http_telemetry_take(HttpConn *conn, const char *text, size_t len)
 		http_answer_forbidden(conn, "a document is of another device than the certificate's");
 		return;
 	}
+	if (len + (size_t) n * ROW_OVERHEAD > SINK_HARD_LIMIT(cf->queue_high_bytes))
+	{
+		/* Waiting would not help. */
+		http_answer_error(conn, 413, "", "more documents than the queue has room for");
+		return;
+	}
 	if (len + (size_t) n * ROW_OVERHEAD > sink_room())
 	{
 		http_answer_full(conn);
@@ -469,7 +476,7 @@ http_telemetry_begin(HttpConn *conn)
 {
 	HttpHead   *head = &conn->head;
 	AuthStatus	status;
-	int			blocked = failures_wait(conn->address);
+	int			blocked = conn_address_wait(conn->address);
 
 	conn->serving = true;
 	conn->unasked = head->token[0] == '\0' && token_is_optional(conn);

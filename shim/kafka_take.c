@@ -13,8 +13,6 @@
 #include "stats.h"
 
 #define HALT_MS 1000			/* without room before fetching stops */
-#define ROOM_FIXED ((size_t) 64 << 10)	/* what a message may need in the sink: this, */
-#define ROOM_FACTOR 16			/* and so many times its length */
 
 static Record record;
 
@@ -180,7 +178,7 @@ has_room(const Consumer *consumer)
 		rate_wait_source((int32_t) consumer->config->source) > 0)
 		return false;
 	return sink_pending() == 0 ||
-		(!sink_full() && sink_room() >= ROOM_FIXED + ROOM_FACTOR * (size_t) cf->limit_frame_bytes);
+		(!sink_full() && sink_room() >= SINK_NEED(cf->limit_frame_bytes));
 }
 
 /*

@@ -31,8 +31,6 @@
 #define STEADY_SECONDS 30		/* after which a loss is the first one again */
 #define LOOK_MS 500				/* between looks at keep-alive and rates */
 #define SUBSCRIBE_ID 1
-#define ROOM_FIXED ((size_t) 64 << 10)	/* what a message may need in the sink: this, */
-#define ROOM_FACTOR 16			/* and so many times its length */
 
 typedef enum BrokerState
 {
@@ -168,7 +166,7 @@ say_goodbye(Broker *broker)
 static bool
 may_take(const Broker *broker, size_t len)
 {
-	return !sink_full() && sink_room() >= ROOM_FIXED + ROOM_FACTOR * len &&
+	return !sink_full() && sink_room() >= SINK_NEED(len) &&
 		broker->nwaiting < (size_t) broker->config->window &&
 		rate_wait_source((int32_t) broker->config->source) == 0;
 }

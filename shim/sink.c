@@ -109,7 +109,7 @@ static void lane_next(Lane *lane);
 static size_t
 hard_limit(void)
 {
-	return (size_t) (cf->queue_high_bytes + cf->queue_high_bytes / 4);
+	return SINK_HARD_LIMIT(cf->queue_high_bytes);
 }
 
 bool

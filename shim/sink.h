@@ -78,6 +78,12 @@ extern bool sink_full(void);
 /* Bytes that can still be queued before the hard limit. */
 extern size_t sink_room(void);
 
+/* What there is room for when the queue is empty, with that high mark. */
+#define SINK_HARD_LIMIT(high_bytes) ((size_t) ((high_bytes) + (high_bytes) / 4))
+
+/* What a frame of that length may need of it, at most. */
+#define SINK_NEED(length) (((size_t) 64 << 10) + 16 * (size_t) (length))
+
 /*
  * As if the high mark had been reached: who waits for room that there is not is
  * called when there is more.  Only while something is pending.

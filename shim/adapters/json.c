@@ -12,11 +12,14 @@
 static FrameStatus
 json_frame(Session *session, const char *data, size_t len, Frame *out)
 {
-	const char *end = memchr(data, '\n', len);
+	size_t		from = session->searched <= len ? session->searched : 0;
+	const char *end = memchr(data + from, '\n', len - from);
 
-	(void) session;
 	if (end == NULL)
+	{
+		session->searched = len;
 		return FRAME_MORE;
+	}
 	out->length = (size_t) (end - data) + 1;
 	return FRAME_READY;
 }

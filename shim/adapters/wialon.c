@@ -77,6 +77,7 @@ static FrameStatus
 wialon_frame(Session *session, const char *data, size_t len, Frame *out)
 {
 	WialonSession *state = session->state;
+	size_t		from = session->searched <= len ? session->searched : 0;
 	const char *end;
 
 	if (state->skip > 0)
@@ -87,10 +88,13 @@ wialon_frame(Session *session, const char *data, size_t len, Frame *out)
 	}
 	if (is_packed(data))
 		return frame_packed(session, data, len, out);
-	end = memchr(data, '\n', len);
+	end = memchr(data + from, '\n', len - from);
 	out->length = end != NULL ? (size_t) (end - data) + 1 : len;
 	if (end == NULL && !session->datagram)
+	{
+		session->searched = len;
 		return FRAME_MORE;
+	}
 	if (out->length == 1 ? data[0] == '\n' : out->length == 2 && memcmp(data, "\r\n", 2) == 0)
 		return FRAME_SKIP;
 	return FRAME_READY;

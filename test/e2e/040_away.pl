@@ -10,7 +10,8 @@ my $now = time;
 my $high = 4 << 20;
 my $t = FleetTest->new(
 	listeners => [ 'json', 'http' ],
-	config => { batch => { rows => 200, milliseconds => 20 }, queue => { high_bytes => $high, low_bytes => $high / 2 } });
+	config => { batch => { rows => 200, milliseconds => 20 }, queue => { high_bytes => $high, low_bytes => $high / 2 },
+		http => { body_bytes => 1 << 20 } });
 
 my $client = $t->connect_json;
 $client->send_documents(document('before', $now));

@@ -14,7 +14,7 @@ my $t = FleetTest->new(
 		batch => { rows => 500, milliseconds => 10 },
 		queue => { high_bytes => 1 << 20, low_bytes => 1 << 19 },
 		limits => { connections => 3, idle_seconds => 2 },
-		http => { connections => 3, header_bytes => 4096, idle_seconds => 2, commit_seconds => 1 }
+		http => { connections => 3, header_bytes => 4096, body_bytes => 1 << 20, idle_seconds => 2, commit_seconds => 1 }
 	});
 
 # 1. So many connections

@@ -118,6 +118,7 @@ fuzz_take(Session *session, const char *data, size_t len, size_t *taken, Buf *ou
 
 		if (status == FRAME_MORE)
 			return true;
+		session->searched = 0;
 		if (status == FRAME_BAD)
 		{
 			if (frame.reason == NULL)

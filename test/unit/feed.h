@@ -265,6 +265,7 @@ feed_take(Feed *feed, const char *data, size_t len)
 
 		if (status == FRAME_MORE)
 			break;
+		feed->session.searched = 0;
 		if (status == FRAME_BAD)
 		{
 			feed->refused = frame.reason ? frame.reason : "";

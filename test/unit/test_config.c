@@ -157,6 +157,10 @@ test_refused(void)
 			"mappings.default: not a name for a mapping", "the default mapping is not to be changed");
 	refused("{" LISTENERS ", \"queue\": {\"high_bytes\": 1048576, \"low_bytes\": 1048576}}",
 			"queue.low_bytes: must be less than queue.high_bytes", "marks the wrong way round");
+	refused("{" LISTENERS ", \"limits\": {\"frame_bytes\": 8388608}}",
+			"limits.frame_bytes: queue.high_bytes has no room for a frame of that length (16 times as much)", "a frame that the queue never takes");
+	refused("{\"listeners\": [{\"adapter\": \"http\", \"address\": \":1\"}], \"queue\": {\"high_bytes\": 1048576, \"low_bytes\": 0}}",
+			"http.body_bytes: queue.high_bytes, and a quarter more, has no room for a body of that length", "nor a body");
 }
 
 /* address in text, IPv4 mapped into IPv6 */

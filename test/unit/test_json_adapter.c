@@ -36,6 +36,7 @@ decode(const char *line)
 	decoded.reply = &reply;
 	decoded.reason = NULL;
 	decoded.token[0] = decoded.mapping[0] = '\0';
+	session.searched = 0;
 	if (adapter_json.frame(&session, line, strlen(line), &frame) != FRAME_READY)
 		return (DecodeStatus) -1;
 	frame.data = line;
@@ -52,8 +53,10 @@ test_frames(void)
 	for (size_t n = 1; n < 8; n++)
 		more = more && adapter_json.frame(&session, two, n, &frame) == FRAME_MORE;
 	ok(more, "part of a line needs more, byte by byte");
+	is_int(session.searched, 7, "and is not looked at again");
 	is_int(adapter_json.frame(&session, two, 8, &frame), FRAME_READY, "its end makes it a frame");
 	is_int(frame.length, 8, "with its newline");
+	session.searched = 0;
 	is_int(adapter_json.frame(&session, two, strlen(two), &frame), FRAME_READY, "so with two lines");
 	is_int(frame.length, 8, "the first one");
 	is_int(adapter_json.frame(&session, two + 8, strlen(two) - 8, &frame), FRAME_READY, "then");
