@@ -149,7 +149,8 @@ make_room_for_version(Gl200Message *m)
 	m->field[1] = (Str) {m->field[0].data, 0};
 	m->old = true;
 	m->n++;
-	if (m->field[m->n - 1].len == 10 && m->field[m->n - 2].len == 4 && m->field[m->n - 3].len == 14)
+	m->oldest = m->field[m->n - 1].len == 10 && m->field[m->n - 2].len == 4;
+	if (m->oldest)
 		m->field[1] = m->field[--m->n];
 }
 
@@ -168,7 +169,7 @@ parse(const Frame *frame, Gl200Message *m)
 	if (at == HEADERS)
 		return false;
 	m->kind = headers[at].kind;
-	m->old = false;
+	m->old = m->oldest = false;
 	m->frame = frame;
 	for (m->n = 0; m->n < GL200_FIELDS_MAX && tracker_field(&rest, ',', &m->field[m->n]);)
 		m->n++;

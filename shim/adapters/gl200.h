@@ -24,6 +24,7 @@ typedef struct Gl200Message
 	Str			field[GL200_FIELDS_MAX];	/* 0 the header, 1 version, 2 identity */
 	int			n;				/* the last is the count, the one before the time of sending */
 	bool		old;			/* of the oldest models: no name behind the identity */
+	bool		oldest;			/* version behind the count; accuracy behind the height */
 	const Frame *frame;
 } Gl200Message;
 

@@ -244,13 +244,19 @@ put_behind(Record *r, const Gl200Message *m, int i)
 static void
 put_information(Record *r, const Gl200Message *m)
 {
+	Str			state = m->field[is_vin(m->field[3]) && m->field[4].len == 0 ? 5 : 4];
 	bool		external = false;
 	int			battery = 0;
 
+	if (state.len == 2 && !m->old)
+		put_motion(r, state);
 	for (int k = 5; k < m->n - 2; k++)
 	{
 		double		value = number_of(m->field[k]);
 
+		/* Portable trackers have their level behind the time of the last fix. */
+		if (!m->old && state.len == 2 && state.data[0] == '4' && is_date(m->field[k - 1]))
+			(void) !put_percent(r, m->field[k]);
 		if (m->field[k].len >= 18 && m->field[k].len <= 20 && m->field[k].data[0] == '8')
 			TEXT(r, "iccid", m->field[k]);
 		else if (value >= 3 && value < 4.6 && memchr(m->field[k].data, '.', m->field[k].len) != NULL)
@@ -348,12 +354,13 @@ put_event(Record *r, const Gl200Message *m, int group)
 static void
 put_group(Record *r, const Gl200Message *m, int i)
 {
-	double		accuracy = number_of(m->field[i - 6]);
+	int			motion = m->oldest ? i - 6 : i - 5;
+	double		accuracy = number_of(m->field[m->oldest ? i - 3 : i - 6]);
 
 	r->has_event_time = tracker_time_digits(m->field[i], &r->event_time_us);
-	r->speed_kmh = number_of(m->field[i - 5]);
-	r->heading_deg = number_of(m->field[i - 4]);
-	r->altitude_m = number_of(m->field[i - 3]);
+	r->speed_kmh = number_of(m->field[motion]);
+	r->heading_deg = number_of(m->field[motion + 1]);
+	r->altitude_m = number_of(m->field[motion + 2]);
 	/* What a device says that never had a fix is no place. */
 	if (accuracy > 0 || number_of(m->field[i - 2]) != 0 || number_of(m->field[i - 1]) != 0)
 	{
@@ -401,7 +408,8 @@ put_common(Record *r, const Gl200Message *m, int first, int last)
 	}
 	else
 		TEXT(r, "gl200_rest", span(r, m, begin, end));
-	TEXT(r, "send_time", m->field[m->n - 2]);
+	if (is_date(m->field[m->n - 2]))
+		TEXT(r, "send_time", m->field[m->n - 2]);
 	if (m->field[m->n - 1].len == 4 && tracker_hex(m->field[m->n - 1], &count))
 		NUMBER(r, "sequence", (double) count);
 }

@@ -103,6 +103,10 @@ test_events(void)
 	take("+RESP:GTINF,060100," ID ",,16,8986008109068048812,16,0,1,12345,,4.1,0,0,0,0,20231114221320,0,1300,2000,00,00,+0800,0," TAIL, 0);
 	ok(near(number("external_voltage_v"), 12.345) && near(number("tracker_battery_v"), 4.1), "information: voltages");
 	is_str(text("iccid"), "8986008109068048812", "information: sim");
+	is_str(text("towing"), "true", "information: towed");
+	take("+RESP:GTINF,1A0800," ID ",GL300,42,89701016426133851978,17,0,1,26.6,,3.90,1,1,0,0,0,20231114221320,69,1,44,,," TAIL, 0);
+	ok(number("tracker_battery_percent") == 69 && near(number("tracker_battery_v"), 3.9), "information: level");
+	is_str(text("movement"), "true", "information: moves");
 	take("+RESP:GTOBD,1F0109," ID ",1M8GDM9AXKP042788,car,0,1M8GDM9AXKP042788,1," GROUP ",00,0.0," TAIL, 0);
 	is_str(text("device_name"), "", "a VIN is not kept as name");
 	is_str(text("gl200_head"), "car,0,,1", "a VIN is not kept in the rest");
@@ -130,6 +134,10 @@ test_dialects(void)
 	is_str(text("protocol_version"), "0103090402", "version behind the count: kept");
 	is_str(feed_out_text(&feed), "+SACK:00EE$", "version behind the count: answered");
 	ok(feed.records[0].event_time_us == TIME_US + 2000000, "version behind the count: time");
+
+	take("+RESP:GTRTL," ID ",0,0,0,1,4.3,92,70.0,2,8.682100,50.110500,20231114221320,0262,0002,18d8,6141,00,11F0,0102120204$", 0);
+	ok(near(feed.records[0].latitude, 50.1105) && feed.records[0].speed_kmh == 4.3 && feed.records[0].heading_deg == 92 &&
+	   feed.records[0].altitude_m == 70 && number("hdop") == 2, "... and its accuracy behind the height");
 
 	take("+RESP:GTFRI,423037," ID ",van,0,1,1,5,12,0.1,0,46.8,8.682100,50.110500,20231114221320,2,0e36c9916485,-50,,,,e831cd5eb79d,-73,,,,262,02,711D,81ECF0F,00,,93," TAIL, 0);
 	ok(near(feed.records[0].latitude, 50.1105) && number("hdop") == 12, "access points behind the place");
