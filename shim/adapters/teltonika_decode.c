@@ -15,6 +15,7 @@
 #define HEADER_SIZE 24			/* of a record, before its IO elements */
 #define SPEED_MAX 350			/* km/h; as the extension's contract has it */
 #define EPOCH_2007_S 1167609600 /* codec 7 counts from there */
+#define AHEAD_MAX_US INT64_C(300000000) /* a clock may be ahead so much */
 #define TIME_MAX_MS INT64_C(9000000000000000)	/* microseconds of it fit */
 
 /* How a codec writes IO elements. */
@@ -359,6 +360,9 @@ read_message(Reader *reader, unsigned codec, const Session *session, Str device,
 	record->received_at_us = session->now_us;
 	record->has_event_time = true;
 	record->event_time_us = session->now_us;
+	/* A clock that has not been set yet counts from 1970. */
+	if (stamp >= EPOCH_2007_S && (int64_t) stamp * 1000000 <= session->now_us + AHEAD_MAX_US)
+		record->event_time_us = (int64_t) stamp * 1000000;
 	add_number(record, "message_type", (double) type, &fits);
 	if (codec == 0x0D || codec == 0x0F)
 		add_number(record, "device_time_s", (double) stamp, &fits);

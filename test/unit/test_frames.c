@@ -310,6 +310,13 @@ check_signals(const FedRecord *record, struct json_object *want)
 		{"acc", "ignition"},
 		{"battery_level", "tracker_battery_percent"},
 		{"alarm", "alarm"},
+		{"charging", "external_power"},
+		{"blocked", "fuel_cut"},
+		{"voltage_level", "voltage_level"},
+		{"iccid", "iccid"},
+		{"steps", "steps"},
+		{"turnovers", "turnovers"},
+		{"result", "command_result"},
 		{"vin", "vin"}
 	};
 	struct json_object *io = member(want, "io");
@@ -420,6 +427,19 @@ check_records(const Feed *feed, struct json_object *records)
 	return true;
 }
 
+/*
+ * Of what has no position.  The time of gps103 is that of an unknown zone, and
+ * that of a clock which has not been set yet is none.
+ */
+static bool
+check_device_time(const Feed *feed, const Vector *v)
+{
+	const char *text = text_of(v->other, "device_time");
+
+	return text == NULL || strncmp(text, "1970", 4) == 0 || strcmp(feed->adapter->name, "gps103") == 0 ||
+		check_time(feed->records, text);
+}
+
 /* The columns, which tell of the first record. */
 static bool
 check_first(const Feed *feed, const Vector *v)
@@ -434,7 +454,8 @@ check_first(const Feed *feed, const Vector *v)
 		for (size_t i = 0; i < feed->nrecords; i++)
 			if (!isnan(feed->records[i].latitude) || !isnan(feed->records[i].longitude))
 				return complain("a location, and none was sent");
-		return feed->nrecords == 0 || check_signals(record, v->other);
+		return feed->nrecords == 0 ||
+			(check_device_time(feed, v) && check_signals(record, v->other));
 	}
 	if (feed->nrecords == 0)
 		return complain("no record");

@@ -255,6 +255,9 @@ test_messages(void)
 	take_packet("0d01" "06" "00000006" "65000000" "4f4b" "01", 0);
 	is_str(text(0, "command_result"), "OK", "codec 13");
 	is_int(number(0, "device_time_s"), 0x65000000, "with the device's time");
+	is_int(feed.records[0].event_time_us, INT64_C(0x65000000) * 1000000, "which counts");
+	take_packet("0d01" "06" "00000006" "00000100" "4f4b" "01", 0);
+	is_int(feed.records[0].event_time_us, FEED_NOW_US, "unless its clock has not been set");
 	take_packet("0e01" "06" "0000000a" "0123456789012345" "4f4b" "01", 0);
 	is_str(text(0, "command_result"), "OK", "codec 14");
 
