@@ -254,8 +254,8 @@ put_information(Record *r, const Gl200Message *m)
 	{
 		double		value = number_of(m->field[k]);
 
-		/* Portable trackers have their level behind the time of the last fix. */
-		if (!m->old && state.len == 2 && state.data[0] == '4' && is_date(m->field[k - 1]))
+		/* Portable trackers have their level behind the time of the last fix, others a 0. */
+		if (!m->old && state.len == 2 && state.data[0] == '4' && is_date(m->field[k - 1]) && value > 0)
 			(void) !put_percent(r, m->field[k]);
 		if (m->field[k].len >= 18 && m->field[k].len <= 20 && m->field[k].data[0] == '8')
 			TEXT(r, "iccid", m->field[k]);
