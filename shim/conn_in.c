@@ -511,6 +511,9 @@ conn_identify(Conn *conn)
 		case PEER_NAMELESS:
 			conn_close(conn, STAT_CLOSED_CERTIFICATE, NULL);
 			return false;
+		case PEER_REVOKED:
+			conn_close(conn, STAT_CLOSED_REVOKED, NULL);
+			return false;
 		case PEER_PROVED:
 			break;
 	}

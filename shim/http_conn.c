@@ -327,7 +327,7 @@ on_event(struct bufferevent *bev, short what, void *arg)
 	if (what & BEV_EVENT_CONNECTED)
 	{
 		conn->proof = peer_prove(conn->service->config, ssl, conn->device, sizeof(conn->device));
-		if (conn->proof == PEER_MISSING)
+		if (conn->proof == PEER_MISSING || conn->proof == PEER_REVOKED)
 			http_conn_free(conn);
 		return;
 	}

@@ -36,9 +36,11 @@ peer_prove(const ListenerConfig *listener, struct ssl_st *ssl, char *device, siz
 	device[0] = '\0';
 	if (ssl == NULL || listener->tls_client_ca == NULL)
 		return PEER_UNASKED;
-	/* A reload may have asked for one after this handshake had begun. */
+	/* A reload may have asked for one, or revoked it, after this handshake had begun. */
 	if (!tls_peer_shown(ssl))
 		return listener->tls_client_required ? PEER_MISSING : PEER_NONE;
+	if (listener->tls != NULL && tls_peer_revoked(listener->tls, ssl))
+		return PEER_REVOKED;
 	if (strcmp(listener->tls_client_name, "none") == 0)
 		return PEER_UNASKED;
 	tls_peer_name(ssl, listener->tls_client_name, name, sizeof(name));

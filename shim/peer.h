@@ -18,6 +18,7 @@ typedef enum PeerProof
 	PEER_NONE,					/* it has shown none, and need not */
 	PEER_MISSING,				/* likewise, but had to */
 	PEER_NAMELESS,				/* its certificate names no device */
+	PEER_REVOKED,				/* it was revoked during the handshake */
 	PEER_PROVED					/* device is set */
 } PeerProof;
 

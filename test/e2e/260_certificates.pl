@@ -74,7 +74,9 @@ my $t = FleetTest->new(
 		{ adapter => 'json', tls => { %tls, client_name => 'uri', client_pattern => 'urn:fleet:%' } },
 		{ adapter => 'json', tls => { %tls, client_name => 'dns', client_pattern => '%.example', client_required => JSON::PP::false } },
 		{ adapter => 'json', tls => { %tls, client_name => 'none' } },
-		'json'
+		'json',
+		{ adapter => 'osmand', source => 0, tls => {%tls} },
+		{ adapter => 'wialon', source => 0, tls => {%tls} }
 	]);
 my $other_token = $t->create_source(1, 'other');
 my $source = $t->query("SELECT source_id FROM fleet.source WHERE name = 'test'");
@@ -83,14 +85,14 @@ $t->start_fleetd;
 
 # --- clients ---
 
-# One that speaks TLS; nth is the listener's number among those of json.
+# One that speaks TLS; nth is the listener's number among those of json, or of the adapter.
 sub client
 {
-	my ($nth, $name) = @_;
+	my ($nth, $name, $adapter) = @_;
 	my $client = { in => '', out => '', err => '' };
 	$client->{run} = IPC::Run::start(
 		[
-			'openssl', 's_client', '-quiet', '-connect', '127.0.0.1:' . $t->port('json', $nth), '-CAfile', "$dir/ours.crt",
+			'openssl', 's_client', '-quiet', '-connect', '127.0.0.1:' . $t->port($adapter // 'json', $nth), '-CAfile', "$dir/ours.crt",
 			$name ? ('-cert', "$dir/$name.crt", '-key', "$dir/$name.key") : ()
 		],
 		'<', \$client->{in}, '>', \$client->{out}, '2>', \$client->{err});
@@ -236,7 +238,34 @@ SKIP:
 	like($said, qr/not authori[sz]ed/i, 'nor can a will be another\'s');
 }
 
-# 8. Revoked: who is connected is closed, who comes is turned away
+# 8. Protocols whose devices only claim who they are: with a certificate they have to claim what it says
+sub phone
+{
+	my ($id) = @_;
+	my $out = '';
+	IPC::Run::run(
+		[
+			'curl', '-sS', '-o', '/dev/null', '-w', '%{http_code}', '--cacert', "$dir/ours.crt", '--cert', "$dir/car-1.crt", '--key', "$dir/car-1.key",
+			'https://127.0.0.1:' . $t->port('osmand') . "/?id=$id&lat=50&lon=8&timestamp=" . ($now + 30)
+		],
+		'<', \'', '>', \$out, '2>&1');
+	return $out;
+}
+is(phone('car-1'), '200', 'osmand: a phone with its certificate');
+is(phone('car-3'), '403', 'osmand: another phone\'s reports');
+my $tracker = client(0, 'car-1', 'wialon');
+$tracker->{in} .= "#L#car-1;NA\r\n";
+is(hears($tracker, "\n"), "#AL#1\r\n", 'wialon: a tracker with its certificate');
+hang_up($tracker);
+my $position = $t->log_size;
+$tracker = client(0, 'car-1', 'wialon');
+$tracker->{in} .= "#L#car-3;NA\r\n";
+is(wait_for('its end', sub { eval { $tracker->{run}->pump_nb }; ($t->log_events('connection_closed', $position))[-1] })->{reason},
+	'device_not_allowed', 'wialon: one that logs in as another is not');
+unlike($tracker->{out}, qr/#AL#1/, '... welcomed');
+hang_up($tracker);
+
+# 9. Revoked: who is connected is closed, who comes is turned away
 revoke('car-1');
 my $from = $t->log_size;
 $t->signal('HUP');
@@ -247,7 +276,7 @@ is(metric('connections_closed_total{reason="certificate_revoked"}'), 1, '... and
 is(turned_away(0, 'car-1', @ok), 'tls: certificate revoked', 'it does not come in again');
 is(https('car-1', document('car-1', $now + 30))->{status}, 0, '... by http neither');
 
-# 9. The file alone
+# 10. The file alone
 $t->write_config(revocation_seconds => 1);
 $from = $t->log_size;
 $t->signal('HUP');
@@ -281,7 +310,7 @@ says($client, @ok);
 is(hears($client, "\n"), "{\"auth\":\"ok\"}\n", 'with a good one they do');
 hang_up($client);
 
-# 10. Failed attempts
+# 11. Failed attempts
 $t->stop_fleetd;
 $t->start_fleetd(auth => { failures => 3, failure_seconds => 3 });
 
@@ -313,7 +342,7 @@ is(metric('auth_failures_total{kind="handshake"}'), 3, 'failed handshakes count 
 is(attempt($t->token), 'too many failed attempts of this address', '... to the same end');
 is(https('car-3', document('car-3', $now + 40))->{status}, 0, '... https is not even begun');
 
-# 11. Connections of an address to http
+# 12. Connections of an address to http
 $t->stop_fleetd;
 $t->start_fleetd(limits => { connections_per_address => 2 });
 my @idle = map { $t->connect('http') } 1 .. 2;
