@@ -408,14 +408,14 @@ read_plain(const Text *text, const Frame *frame, Record *record)
 	put_flag(record, "external_power", field(text, 17));
 }
 
-/* imei:ID,L: some models begin so, and with A, instead of ##. */
+/* imei:ID, or with L or A behind it: some models begin so, instead of with ##. */
 static bool
 is_login(const Text *text)
 {
-	Str			event = text->field[1];
+	Str			event = field(text, 1);
 
-	return (tracker_equals(event, "L") || tracker_equals(event, "A")) &&
-		(text->n == 2 || (text->n == 3 && text->field[2].len == 0));
+	return (event.len == 0 || tracker_equals(event, "L") || tracker_equals(event, "A")) &&
+		(text->n <= 2 || (text->n == 3 && text->field[2].len == 0));
 }
 
 static DecodeStatus
@@ -426,11 +426,6 @@ decode_report(Session *session, const Frame *frame, Str whole, Decoded *out)
 	Str			event = field(&text, 1);
 	Record	   *record;
 
-	if (text.n < 2)
-	{
-		tracker_refuse(session, frame, "frame", out);
-		return DECODE_OK;
-	}
 	if (tracker_equals(event, "vr"))
 		return DECODE_IGNORED;	/* a piece of a picture */
 	if (is_login(&text))

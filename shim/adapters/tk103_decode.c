@@ -374,7 +374,7 @@ tk103_old(Session *session, const Frame *frame, Str command, Str payload, Decode
 	put_old_alarm(command, payload, record);
 	if (find_fix(payload, &at))
 		read_old_place(payload, at, frame, record);
-	else if (tracker_equals(command, "BZ00"))
+	else if (tracker_equals(command, "BZ00") && (payload.len == 0 || memchr(payload.data, '{', payload.len) == NULL))
 		read_old_cells(payload, record);
 	else
 		read_braces(payload, record);

@@ -234,7 +234,9 @@ put_parameter(Record *r, Str parameter)
 		malformed(r, "parameters");
 		return;
 	}
-	if (type.data[0] == '3' || !tracker_number(parameter, &value))
+	if (type.data[0] == '3' && (tracker_equals(parameter, "true") || tracker_equals(parameter, "false")))
+		(void) !record_add_boolean(r, signal, parameter.len == 4);
+	else if (type.data[0] == '3' || !tracker_number(parameter, &value))
 		put_text(r, signal, parameter);
 	else if (tracker_equals(name, "SOS"))
 	{

@@ -52,6 +52,8 @@ test_old(void)
 	ok(is_good(0, "(12345678901"), "an identity with its parenthesis");
 	take(ADAPTER, "(" ID "BZ00,262,02,3bf7,0425,3bf7,0bf5,01000000)");
 	ok(number_of(0, "mcc") == 262 && number_of(0, "lac") == 15351 && number_of(0, "cell_id") == 1061, "cells");
+	take(ADAPTER, "(" ID "BZ00,{413,2,30073,16724}\n{413,2,30073,16730}\n,01000000)");
+	ok(number_of(0, "mcc") == 413 && number_of(0, "lac") == 30073 && number_of(0, "cell_id") == 16724, "cells in braces");
 	take(ADAPTER, "(" ID "BP05" IMEI ",{413,2,30073,16724}\n{413,2,30073,16730}\n,01000000)");
 	ok(number_of(0, "lac") == 30073 && number_of(0, "cell_id") == 16724, "cells in braces");
 	is_str(feed_out_text(&feed), "(" ID "AP05)", "their answer");

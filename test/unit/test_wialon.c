@@ -256,6 +256,8 @@ test_implausible(void)
 	   "implausible: 1 is a boolean, 7 is none");
 	is_str(feed_signal(&feed.records[0], "alarm")->text, "3", "implausible: a number for a text");
 	ok(number("fuel_l") == 12.5, "implausible: a text for a number");
+	take("#D#" FIX ";NA;NA;NA;;NA;motion:3:false\r\n");
+	ok(feed_signal(&feed.records[0], "motion")->kind == RECORD_BOOLEAN, "a boolean as text");
 	ok(feed_signal(&feed.records[0], "vin") == NULL, "implausible: no VIN is kept");
 	take("#SD#141123;221320;5006.6300;N;00840.9260;E;999;400;99999;9\r\n");
 	ok(feed.nrecords == 1 && isnan(feed.records[0].speed_kmh) && isnan(feed.records[0].heading_deg) &&
