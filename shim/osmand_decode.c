@@ -328,7 +328,7 @@ put_pair(Record *r, Str name, Str value, bool *valid)
 	else if (tracker_equals(name, "location"))
 		put_location(r, value);
 	else if (tracker_equals(name, "valid"))
-		*valid = tracker_equals(value, "true") || tracker_equals(value, "1");
+		*valid = tracker_equals(value, "1") || (value.len == 4 && strncasecmp(value.data, "true", 4) == 0);
 	else if (tracker_equals(name, "speed"))
 	{
 		read_number(r, value, "speed_raw", &number);
@@ -538,16 +538,17 @@ put_place(Record *r, struct json_object *location)
 		put_boolean(r, RECORD_STR("movement"), json_object_get_boolean(member(location, "is_moving")));
 	if (number_of(member(location, "odometer"), &number) && number >= 0)
 		put_number(r, RECORD_STR("odometer_km"), number / 1000);
-	put_text(r, RECORD_STR("event_type"), text_of(member(location, "event")));
-	put_text(r, RECORD_STR("activity"), text_of(member(member(location, "activity"), "type")));
-	json_object_object_foreach(location, key, value)
-		if (!is_among(key, known))
-			put_scalar(r, NULL, key, value);
+	/* First: what the app says itself counts more than what its user added. */
 	if (json_object_is_type(extras, json_type_object))
 	{
 		json_object_object_foreach(extras, extra, what)
 			put_scalar(r, NULL, extra, what);
 	}
+	put_text(r, RECORD_STR("event_type"), text_of(member(location, "event")));
+	put_text(r, RECORD_STR("activity"), text_of(member(member(location, "activity"), "type")));
+	json_object_object_foreach(location, key, value)
+		if (!is_among(key, known))
+			put_scalar(r, NULL, key, value);
 }
 
 static OsmandResult

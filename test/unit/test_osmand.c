@@ -184,6 +184,8 @@ test_json(void)
 	ok(near(record.latitude, 1.5) && isnan(record.speed_kmh) && number("speed_kmh_raw") == 720 && number("odometer_km_raw") == 9e9,
 	   "document: values that cannot be");
 	is_str(text("geofence_action"), "ENTER", "document: an object inside");
+	(void) !take("", "{\"device_id\":\"x\",\"location\":{\"alarm\":\"sos\",\"extras\":{\"alarm\":\"mine\",\"event_type\":\"mine\"},\"event\":\"motionchange\"}}", true);
+	ok(strcmp(text("alarm"), "sos") == 0 && strcmp(text("event_type"), "motionchange") == 0, "document: extras do not outdo it");
 	is_int(take("", "{\"location\":{}}", true), OSMAND_NO_DEVICE, "document: no device");
 	is_int(take("", "{\"device_id\":{}}", true), OSMAND_NO_DEVICE, "document: an object for a device");
 	is_int(take("", "{\"device_id\":", true), OSMAND_MALFORMED, "document: cut short");
