@@ -275,8 +275,11 @@ answer_flags(const Gt06Message *m)
 		case 0xa5:
 		case 0xa7:
 			return TAG_ACK;
+		case 0x2a:
+			return 0;
 	}
-	return 0;
+	/* Types that nobody has told us of are answered as positions when they are some. */
+	return gt06_looks_placed(m->content, m->length) ? TAG_ACK : 0;
 }
 
 static DecodeStatus

@@ -34,6 +34,9 @@ typedef enum Gt06Result
 /* Emits what the message says; gt06_decode.c. */
 extern Gt06Result gt06_report(Session *session, const Gt06Message *m, Decoded *out);
 
+/* Does it begin with a date and a fix, whatever its type? */
+extern bool gt06_looks_placed(const unsigned char *p, size_t n);
+
 /* Empties out->record for a report of this session. */
 extern void gt06_begin(Session *session, Decoded *out);
 

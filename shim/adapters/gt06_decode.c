@@ -527,13 +527,9 @@ gt06_report(Session *session, const Gt06Message *m, Decoded *out)
 		case 0xa0:
 		case 0xa4:
 			return n < DATE_SIZE + FIX_SIZE ? GT06_MALFORMED : gt06_position(session, m, out, gt06_find_fix(p, n));
-		case 0xa1:
-		case 0xa2:
-		case 0xa3:
-			/* A fix when its size, 12, is in the upper half; else cells, networks, steps. */
-			if (n >= DATE_SIZE + FIX_SIZE && gt06_starts_with_date(p) && p[DATE_SIZE] >> 4 >= FIX_SIZE)
-				return gt06_position(session, m, out, 0);
-			return other(session, m, out);
 	}
+	/* 2a has a fix, but asks for its address only. */
+	if (m->type != 0x2a && gt06_looks_placed(p, n))
+		return gt06_position(session, m, out, 0);
 	return other(session, m, out);
 }

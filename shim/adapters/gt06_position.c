@@ -6,6 +6,9 @@
 
 #include "gt06_fields.h"
 
+#define LATITUDE_MAX (90 * 1800000u)
+#define LONGITUDE_MAX (180 * 1800000u)
+
 /* Eight bytes of a driver's card. */
 static void
 put_driver(Record *r, const unsigned char *p)
@@ -175,6 +178,27 @@ put_rest(Record *r, const Gt06Message *m, const unsigned char *p, size_t n, bool
 				return;
 			}
 			break;
+		case 0x24:
+			cell = gt06_put_cell(r, p, n, false);
+			if (n - cell == 5)
+			{
+				if (!ignition_known)
+					BOOLEAN(r, "ignition", p[cell] > 0);
+				gt06_put_volts(r, gt06_u16(p + cell + 1));
+				if (gt06_u16(p + cell + 3) <= 3000)
+					NUMBER(r, "tracker_battery_v", gt06_u16(p + cell + 3) / 100.0);
+				return;
+			}
+			break;
+		case 0x34:
+			/* Flags, mileage, a cell of four bytes. */
+			if (n >= 15)
+			{
+				gt06_put_mileage(r, p + 2);
+				gt06_put_cell_of(r, gt06_u16(p + 6), p[8], gt06_u16(p + 9), gt06_u32(p + 11));
+				cell = 15;
+			}
+			break;
 		case 0x31:
 			cell = gt06_put_cell(r, p, n, false);
 			if (n - cell == 11)
@@ -199,6 +223,19 @@ gt06_find_fix(const unsigned char *p, size_t n)
 	if (n >= 15 + DATE_SIZE + FIX_SIZE && p[0] == 1 && gt06_starts_with_date(p + 9) && gt06_starts_with_date(p + 15))
 		return 15;
 	return 0;
+}
+
+/*
+ * Do date and fix stand there?  A fix tells its size, at least 12, where a
+ * cell's country begins with less.  So types that have a fix in some models
+ * only are told apart, and one is found in those that nobody has told us of.
+ */
+bool
+gt06_looks_placed(const unsigned char *p, size_t n)
+{
+	return n >= DATE_SIZE + FIX_SIZE && gt06_starts_with_date(p) && p[DATE_SIZE] >> 4 >= FIX_SIZE &&
+		gt06_u32(p + DATE_SIZE + 1) <= LATITUDE_MAX && gt06_u32(p + DATE_SIZE + 5) <= LONGITUDE_MAX &&
+		(gt06_u16(p + DATE_SIZE + 10) & 0x3ff) <= 360;
 }
 
 Gt06Result
