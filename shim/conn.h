@@ -44,7 +44,7 @@ extern void conn_accept(int fd, const struct sockaddr *address, socklen_t len,
 /*
  * Seconds for which an address (IPv6, or IPv4 mapped into it) has to wait, since
  * its peers failed too often to prove who they are; 0: none, or one of them is
- * here that did prove it, for many share an address.
+ * here, or was not long ago, that did prove it, for many share an address.
  */
 extern int	conn_address_wait(const unsigned char *bytes);
 

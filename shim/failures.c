@@ -21,13 +21,19 @@
 typedef struct Entry
 {
 	unsigned char address[16];
-	uint32_t	counts[FAILURE_KINDS];	/* since began_us; none: the place is free */
+	uint32_t	counts[FAILURE_KINDS];	/* since began_us */
 	int64_t		began_us;
-	int64_t		last_us;		/* the last failure */
-	int64_t		proved_us;		/* when a peer last proved who it is; 0: never */
+	int64_t		last_us;		/* the last failure; 0: the place is free */
 } Entry;
 
+typedef struct Proved
+{
+	uint64_t	hash;			/* of the address */
+	int64_t		last_us;		/* when a peer last proved who it is; 0: the place is free */
+} Proved;
+
 static Entry *entries;
+static Proved *proved;
 static uint64_t seed;
 
 /* Whoever has an IPv6 address has 2^64 of them. */
@@ -48,8 +54,8 @@ failures_same(const unsigned char *a, const unsigned char *b)
 }
 
 /* Nobody can aim at the place of another without the seed. */
-static Entry *
-set_of(const unsigned char *address)
+static uint64_t
+hash_of(const unsigned char *address)
 {
 	uint64_t	h = seed;
 	size_t		n = significant(address);
@@ -59,7 +65,13 @@ set_of(const unsigned char *address)
 		h = (h ^ address[i]) * UINT64_C(0x9E3779B97F4A7C15);
 		h ^= h >> 29;
 	}
-	return &entries[h % SETS * WAYS];
+	return h;
+}
+
+static Entry *
+set_of(const unsigned char *address)
+{
+	return &entries[hash_of(address) % SETS * WAYS];
 }
 
 static Entry *
@@ -79,12 +91,15 @@ find(const unsigned char *address)
 static bool
 begin(void)
 {
-	if (entries != NULL)
+	if (entries != NULL && proved != NULL)
 		return true;
-	entries = calloc(FAILURES_ENTRIES, sizeof(*entries));
+	if (entries == NULL)
+		entries = calloc(FAILURES_ENTRIES, sizeof(*entries));
+	if (proved == NULL)
+		proved = calloc(FAILURES_ENTRIES, sizeof(*proved));
 	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != sizeof(seed))
 		seed = (uint64_t) clock_us() * UINT64_C(0x9E3779B97F4A7C15);
-	return entries != NULL;
+	return entries != NULL && proved != NULL;
 }
 
 /* The one that is free, or has not failed for longest. */
@@ -102,6 +117,19 @@ take(const unsigned char *address)
 	return entry;
 }
 
+/* Has a peer of it proved who it is, not long ago? */
+static bool
+is_proved(const unsigned char *address)
+{
+	uint64_t	hash = hash_of(address);
+	const Proved *set = &proved[hash % SETS * WAYS];
+
+	for (int i = 0; i < WAYS; i++)
+		if (set[i].last_us != 0 && set[i].hash == hash)
+			return clock_us() - set[i].last_us <= (int64_t) FAILURES_PROVED_SECONDS * 1000000;
+	return false;
+}
+
 static int64_t
 window_us(void)
 {
@@ -112,8 +140,7 @@ window_us(void)
 static bool
 is_over(const Entry *entry, int64_t count)
 {
-	return cf->auth_failures > 0 && count >= cf->auth_failures &&
-		(entry->proved_us == 0 || entry->last_us - entry->proved_us > window_us());
+	return cf->auth_failures > 0 && count >= cf->auth_failures && !is_proved(entry->address);
 }
 
 static void
@@ -156,10 +183,19 @@ failures_add(const unsigned char *address, FailureKind kind)
 void
 failures_success(const unsigned char *address)
 {
-	Entry	   *entry = find(address);
+	uint64_t	hash;
+	Proved	   *set;
+	Proved	   *at;
 
-	if (entry != NULL)
-		entry->proved_us = clock_us();
+	if (cf->auth_failures == 0 || !begin())
+		return;
+	hash = hash_of(address);
+	set = at = &proved[hash % SETS * WAYS];
+	for (int i = 0; i < WAYS && at->hash != hash; i++)
+		if (set[i].hash == hash || set[i].last_us < at->last_us)
+			at = &set[i];
+	at->hash = hash;
+	at->last_us = clock_us();
 }
 
 static int
@@ -191,5 +227,7 @@ void
 failures_reset(void)
 {
 	free(entries);
+	free(proved);
 	entries = NULL;
+	proved = NULL;
 }

@@ -5,17 +5,19 @@
  *
  * After auth.failures of them within auth.failure_seconds the address, of IPv6
  * its /64, has to wait for as long.  Not so when one of its peers has proved who
- * it is in that time: many share an address, and tokens cannot be guessed.
+ * it is in the last FAILURES_PROVED_SECONDS: many share an address, none of them
+ * shall be able to shut out the others, and tokens cannot be guessed.
  *
- * Memory is fixed: of more addresses than the table holds, those whose last
- * failure is oldest are forgotten.
+ * Memory is fixed: of more addresses than the tables hold, those whose last
+ * failure, or success, is oldest are forgotten.
  */
 #ifndef SHIM_FAILURES_H
 #define SHIM_FAILURES_H
 
 #include <stdbool.h>
 
-#define FAILURES_ENTRIES 4096
+#define FAILURES_ENTRIES 4096	/* addresses that failed, and as many that did not */
+#define FAILURES_PROVED_SECONDS 3600
 
 typedef enum FailureKind
 {

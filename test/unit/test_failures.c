@@ -86,13 +86,15 @@ test_window(void)
 static void
 test_success(void)
 {
-	fail("192.0.2.1", 4, FAILURE_TOKEN);
 	failures_success(address("192.0.2.1"));
+	now_us += 1800 * SECOND;
 	fail("192.0.2.1", 100, FAILURE_TOKEN);
 	is_int(failures_wait(address("192.0.2.1")), 0, "an address with good peers is not blocked");
-	now_us += 61 * SECOND;
+	now_us += 1801 * SECOND;
 	fail("192.0.2.1", 5, FAILURE_TOKEN);
-	ok(failures_wait(address("192.0.2.1")) > 0, "when there were none for a while it is");
+	ok(failures_wait(address("192.0.2.1")) > 0, "when there were none for an hour it is");
+	failures_success(address("192.0.2.2"));
+	ok(failures_wait(address("192.0.2.1")) > 0, "others' success is of no use");
 	failures_success(address("192.0.2.1"));
 	is_int(failures_wait(address("192.0.2.1")), 0, "until one comes");
 	failures_reset();
@@ -125,6 +127,16 @@ test_bounds(Config *config)
 	fail(text, 4, FAILURE_TOKEN);
 	ok(failures_wait(address(text)) > 0, "of more addresses than there is room for, the newest are known");
 	is_int(failures_wait(address("10.0.0.1")), 0, "others are forgotten");
+	for (int i = 0; i < 100000; i++)
+	{
+		snprintf(text, sizeof(text), "10.%d.%d.%d", i >> 16, i >> 8 & 255, i & 255);
+		now_us++;
+		failures_success(address(text));
+	}
+	is_int(failures_wait(address(text)), 0, "the newest successes are known, too");
+	failures_reset();
+	fail(text, 5, FAILURE_TOKEN);
+	ok(failures_wait(address(text)) > 0, "blocked");
 	config->auth_failures = 0;
 	is_int(failures_wait(address(text)), 0, "without a limit nobody waits");
 	failures_reset();
