@@ -54,7 +54,7 @@ check-e2e: stage $(KAFKA_MOCK)
 check-static: all
 	test/run-tap --name=static $(STATIC_TESTS)
 
-bench: stage
+bench: stage $(KAFKA_MOCK)
 	bench/run
 
 fuzz: fuzz-types
