@@ -28,8 +28,6 @@ static const char *const preset[][2] = {
 	/* A group that is new begins with what the topics hold. */
 	{"auto.offset.reset", "earliest"},
 	{"auto.commit.interval.ms", "1000"},
-	/* What is fetched ahead is memory; its default is 64 MB. */
-	{"queued.max.messages.kbytes", "16384"},
 };
 
 /* Nothing happens after an error. */

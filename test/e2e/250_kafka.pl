@@ -86,6 +86,15 @@ sub wait_stored
 	return;
 }
 
+sub make_certificate
+{
+	my $said;
+	IPC::Run::run(
+		[ 'openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-keyout', "$dir/key", '-out', "$dir/crt" ],
+		'>', \$said, '2>&1') or die "openssl: $said\n";
+	return "$dir/crt";
+}
+
 # --- two daemons ---
 my %common = (adapter => 'kafka', source => $source + 0, brokers => $bootstrap,
 	options => { 'session.timeout.ms' => 3000, 'heartbeat.interval.ms' => 300, 'auto.commit.interval.ms' => 200, 'topic.metadata.refresh.interval.ms' => 1000 });
@@ -232,14 +241,26 @@ wait_stored('bulk', 60, 'long messages through a small queue');
 is($t->stop_fleetd, 0, 'exit code 0');
 $position = $t->log_size;
 my $password = spew("$dir/password", "secret\n");
+my $certificate = make_certificate();
 $t->start_fleetd(queue => {}, sources => [
-	{ %common, topics => ['bulk'], group => 'tls', tls => { ca => 'system' } },
+	{ %common, topics => ['bulk'], group => 'tls', tls => { ca => $certificate } },
 	{ %common, topics => ['bulk'], group => 'sasl', user => 'fleetd', password_file => $password } ]);
 wait_for('TLS to fail', sub { grep { ($_->{message} // '') =~ /ssl handshake/i } $t->log_events(undef, $position) });
 pass('with tls.ca brokers must speak TLS');
 wait_for('SASL to fail', sub { grep { ($_->{message} // '') =~ /SASL/ } $t->log_events(undef, $position) });
 pass('with a user they must speak SASL');
-is((grep { json_of($_) =~ /secret/ } $t->log_events(undef, $position)), 0, '... and the log holds no password');
+
+# SIGHUP: a new certificate needs a new consumer, a new password does not
+make_certificate();
+spew($password, "secret-2\n");
+$position = $t->log_size;
+$t->signal('HUP');
+$t->wait_log('reloaded', $position);
+$t->wait_log('kafka_comes_back', $position);
+wait_for('the consumer to come back', sub { grep { $_->{to} eq 'open' } $t->log_events('kafka_state', $position) });
+is(scalar(grep { $_->{setting} eq 'sources[].password' } $t->log_events('setting_changed', $position)), 1, 'SIGHUP reads password_file again');
+is((grep { $_->{event} eq 'kafka_comes_back' } $t->log_events(undef, $position)), 1, '... and only what has new certificates begins anew');
+is((grep { json_of($_) =~ /secret/ } $t->log_events), 0, 'the log holds no password');
 is($t->stop_fleetd, 0, 'exit code 0 without ever having been in the group');
 
 done_testing();
