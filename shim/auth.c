@@ -17,6 +17,7 @@
 #include "db.h"
 #include "log.h"
 #include "stats.h"
+#include "vin.h"
 
 #define AUTH_ASK_MAX 1000		/* tokens in one query */
 #define AUTH_DENIED_SECONDS 10	/* an unknown token may become known */
@@ -357,6 +358,12 @@ auth_check(const char *token, size_t len, int32_t *source_id, AuthDone done, voi
 			return AUTH_DENIED;
 		}
 
+	/* A number that somebody took for a token must not stand in a query. */
+	if (vin_find(token, len, 0, VIN_IN_TEXT) < len)
+	{
+		count_result(AUTH_DENIED);
+		return AUTH_DENIED;
+	}
 	SHA256((const unsigned char *) token, len, digest.bytes);
 	entry = cache_find(&digest);
 	/* While the database is away an old answer is better than none. */

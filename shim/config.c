@@ -15,6 +15,7 @@
 #include "log.h"
 #include "mapping.h"
 #include "sink.h"
+#include "pseudonym.h"
 
 #define CONFIG_FILE_MAX ((size_t) 16 << 20)
 
@@ -241,6 +242,14 @@ check(Table *table)
 			snprintf(where, sizeof(where), "sources[%zu].mapping", i);
 			return config_fail(table, where, "no mapping has that name");
 		}
+	if (config->pseudonym_key_file != NULL)
+	{
+		char		reason[CONFIG_ERROR_MAX - 128];
+
+		config->pseudonym_keys = pseudonym_keys_read(config->pseudonym_key_file, reason, sizeof(reason));
+		if (config->pseudonym_keys == NULL)
+			return config_fail(table, "pseudonym.key_file", reason);
+	}
 	return true;
 }
 
@@ -338,6 +347,7 @@ config_free(Config *config)
 	if (config == NULL)
 		return;
 	config_free_lists(config);
+	pseudonym_keys_free(config->pseudonym_keys);
 	config_free_strings(&config_rows, config);
 	free(config);
 }

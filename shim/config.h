@@ -20,6 +20,7 @@
 struct Adapter;
 struct Mapping;
 struct json_object;
+struct PseudonymKeys;
 struct TeltonikaIo;
 
 typedef struct ListenerConfig
@@ -135,6 +136,8 @@ typedef struct Config
 	size_t		nmappings;
 	struct TeltonikaIo *teltonika_io;	/* elements with names of one's own */
 	size_t		nteltonika_io;
+	char	   *pseudonym_key_file; /* NULL: no keys */
+	struct PseudonymKeys *pseudonym_keys;	/* what it holds */
 } Config;
 
 /* The settings in force; never NULL after main has read them. */

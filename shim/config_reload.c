@@ -212,6 +212,14 @@ config_reload(Config *next)
 		use_elements();
 	}
 
+	{
+		/* Also when the name is the same: keys are changed in place. */
+		struct PseudonymKeys *keys = current->pseudonym_keys;
+
+		current->pseudonym_keys = next->pseudonym_keys;
+		next->pseudonym_keys = keys;
+	}
+
 	/* A listener that kept its old mapping name may have lost the mapping. */
 	for (size_t i = 0; i < current->nlisteners; i++)
 		if (config_find_mapping(current, current->listeners[i].mapping_name) == NULL)

@@ -86,6 +86,8 @@ static const Setting settings[] = {
 	"log lines a second, for info and for warnings; 0: no limit"},
 	{"drain_seconds", SETTING_INTEGER, AT(drain_seconds), 1, 3600, "30", true,
 	"seconds for SIGTERM to commit what is in flight"},
+	{"pseudonym.key_file", SETTING_STRING, AT(pseudonym_key_file), 0, 0, NULL, true,
+	"file of the keys that turn VINs into pseudonyms; none: VINs are refused"},
 	{"listeners", SETTING_LISTENERS, AT(listeners), 0, 0, NULL, false,
 	"where to listen: a list of the following"},
 	{"sources", SETTING_SOURCES, AT(sources), 0, 0, NULL, false,

@@ -19,6 +19,7 @@
 #include "io.h"
 #include "log.h"
 #include "peer.h"
+#include "pseudonym.h"
 #include "rate.h"
 #include "tls.h"
 
@@ -35,14 +36,15 @@ static Decoded decoded;
  * goes by, the adapter says what device it means.
  */
 static bool
-may_send(const Conn *conn, const char *device, size_t len)
+may_send(const Conn *conn, Str device)
 {
 	const char *proved = conn->session.certificate;
 
 	if (proved[0] != '\0' && !conn->adapter->certificates &&
-		(strlen(proved) != len || memcmp(proved, device, len) != 0))
+		(strlen(proved) != device.len || memcmp(proved, device.data, device.len) != 0))
 		return false;
-	return config_allows_device(conn->listener, device, len);
+	device = pseudonym_device(conn->source_id, device);
+	return config_allows_device(conn->listener, device.data, device.len);
 }
 
 static void
@@ -55,7 +57,7 @@ on_record(void *arg, const Record *rec)
 
 	if (conn->overloaded || conn->stranger || conn->state != CONN_OPEN)
 		return;
-	if (rec->device.len > 0 && !may_send(conn, rec->device.data, rec->device.len))
+	if (rec->device.len > 0 && !may_send(conn, rec->device))
 	{
 		conn->stranger = true;
 		return;
@@ -70,7 +72,7 @@ on_record(void *arg, const Record *rec)
 	frame->open++;
 	if (frame->records < UINT16_MAX)
 		frame->records++;
-	wait = rate_charge(conn->source_id, rec->device);
+	wait = rate_charge(conn->source_id, pseudonym_device(conn->source_id, rec->device));
 	if (wait > 0 && clock_us() + wait > conn->slow_until_us)
 		conn->slow_until_us = clock_us() + wait;
 }
@@ -79,7 +81,8 @@ on_record(void *arg, const Record *rec)
 static void
 look_at_rate(Conn *conn)
 {
-	Str			device = {conn->session.device, (uint32_t) strlen(conn->session.device)};
+	Str			device = pseudonym_device(conn->source_id,
+										  (Str) {conn->session.device, (uint32_t) strlen(conn->session.device)});
 	int64_t		of_device = rate_wait_device(conn->source_id, device);
 	int64_t		of_source = rate_wait_source(conn->source_id);
 	int64_t		wait = of_device > of_source ? of_device : of_source;
@@ -92,10 +95,9 @@ look_at_rate(Conn *conn)
 static bool
 is_stranger(const Conn *conn)
 {
-	size_t		len = strlen(conn->session.device);
+	Str			device = {conn->session.device, (uint32_t) strlen(conn->session.device)};
 
-	return conn->stranger ||
-		(len > 0 && !may_send(conn, conn->session.device, len));
+	return conn->stranger || (device.len > 0 && !may_send(conn, device));
 }
 
 /* A record of the end: nobody waits for its outcome. */
@@ -104,7 +106,7 @@ on_last_record(void *arg, const Record *rec)
 {
 	Conn	   *conn = arg;
 
-	if (!may_send(conn, rec->device.data, rec->device.len))
+	if (!may_send(conn, rec->device))
 		return;
 	if (sink_submit(conn->owner, 0, conn->source_id, rec) != SINK_OK)
 		log_warning("last_record_lost", log_str("peer", conn->peer), log_str("reason", "overload"));

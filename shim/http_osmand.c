@@ -13,6 +13,7 @@
 #include "gate.h"
 #include "json_value.h"
 #include "osmand_decode.h"
+#include "pseudonym.h"
 #include "rate.h"
 #include "stats.h"
 
@@ -37,11 +38,12 @@ static void
 submit(void *arg, const Record *r)
 {
 	HttpConn   *conn = arg;
+	Str			device = pseudonym_device(conn->source_id, r->device);
 	int64_t		wait;
 
 	if (conn->state == HTTP_WRITE || conn->state == HTTP_LINGER)
 		return;					/* answered already */
-	if (!config_allows_device(conn->service->config, r->device.data, r->device.len))
+	if (!config_allows_device(conn->service->config, device.data, device.len))
 	{
 		answer_unknown(conn, "device unknown");
 		return;
@@ -52,14 +54,14 @@ submit(void *arg, const Record *r)
 		http_answer_forbidden(conn, "a report is of another device than the certificate's");
 		return;
 	}
-	wait = conn->submitted == 0 ? rate_wait_device(conn->source_id, r->device) : 0;
+	wait = conn->submitted == 0 ? rate_wait_device(conn->source_id, device) : 0;
 	if (wait > 0)
 		http_answer_slow(conn, wait);
 	else if (sink_submit(conn->owner, conn->submitted, conn->source_id, r) != SINK_OK)
 		http_answer_full(conn);
 	else
 	{
-		(void) rate_charge(conn->source_id, r->device);
+		(void) rate_charge(conn->source_id, device);
 		conn->submitted++;
 	}
 }

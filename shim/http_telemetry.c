@@ -16,6 +16,7 @@
 #include "gate.h"
 #include "gzip.h"
 #include "json_decode.h"
+#include "pseudonym.h"
 #include "rate.h"
 #include "stats.h"
 
@@ -238,7 +239,7 @@ submit_documents(HttpConn *conn, const Mapping *mapping, const char *text, size_
 		 */
 		if (conn->submitted == 0)
 		{
-			int64_t		wait = rate_wait_device(conn->source_id, record.device);
+			int64_t		wait = rate_wait_device(conn->source_id, pseudonym_device(conn->source_id, record.device));
 
 			if (wait > 0)
 			{
@@ -252,7 +253,7 @@ submit_documents(HttpConn *conn, const Mapping *mapping, const char *text, size_
 			http_answer_full(conn);
 			return;
 		}
-		(void) rate_charge(conn->source_id, record.device);
+		(void) rate_charge(conn->source_id, pseudonym_device(conn->source_id, record.device));
 		conn->submitted++;
 	}
 	http_conn_set_state(conn, HTTP_WAIT_COMMIT);

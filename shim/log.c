@@ -13,6 +13,7 @@
 
 #include "buf.h"
 #include "stats.h"
+#include "vin.h"
 
 static LogLevel lowest_level = LOG_LEVEL_INFO;
 static unsigned lines_per_second = 0;
@@ -48,6 +49,25 @@ log_configure(LogLevel level, unsigned per_second)
 	lines_per_second = per_second;
 }
 
+/* Nothing that a device sent should come here; a VIN in it ends here at the latest. */
+static bool
+add_string(Buf *line, const char *text, size_t len)
+{
+	Buf			copy = {0};
+	bool		ok;
+
+	if (vin_find(text, len, 0, VIN_IN_TEXT) == len)
+		return buf_add_json(line, text, len);
+	ok = buf_add(&copy, text, len);
+	if (ok)
+	{
+		vin_mask(copy.data + copy.start, len, VIN_IN_TEXT);
+		ok = buf_add_json(line, buf_data(&copy), len);
+	}
+	buf_release(&copy);
+	return ok;
+}
+
 static void
 write_line(const struct timespec *now, LogLevel level, const char *event, const LogField *fields)
 {
@@ -76,7 +96,7 @@ write_line(const struct timespec *now, LogLevel level, const char *event, const 
 					/* libpq's messages end with a newline. */
 					while (n > 0 && fields->str[n - 1] == '\n')
 						n--;
-					ok = buf_add_json(&line, fields->str, n);
+					ok = add_string(&line, fields->str, n);
 					break;
 				}
 			case LOG_FIELD_INT:

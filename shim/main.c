@@ -23,6 +23,7 @@
 #include "listen.h"
 #include "log.h"
 #include "mqtt_broker.h"
+#include "pseudonym.h"
 #include "rate.h"
 #include "revocation.h"
 #include "sink.h"
@@ -50,6 +51,10 @@ usage(void)
 	printf("fleetd takes telemetry from trackers' sockets and commits it through the fleet extension.\n\n"
 		   "usage: fleetd -c FILE            run\n"
 		   "       fleetd --check -c FILE    read the configuration and say what is wrong with it\n"
+		   "       fleetd --pseudonyms -c FILE\n"
+		   "                                 for each VIN on standard input, its pseudonyms under all keys\n"
+		   "       fleetd --rekey-map -c FILE\n"
+		   "                                 likewise, older pseudonym and current one: for fleet.rekey_devices()\n"
 		   "       fleetd --settings         the names of all settings, their defaults\n"
 		   "       fleetd --version\n"
 		   "       fleetd --help\n\n"
@@ -193,6 +198,8 @@ main(int argc, char **argv)
 	static const struct option options[] = {
 		{"config", required_argument, NULL, 'c'},
 		{"check", no_argument, NULL, 'C'},
+		{"pseudonyms", no_argument, NULL, 'P'},
+		{"rekey-map", no_argument, NULL, 'R'},
 		{"settings", no_argument, NULL, 'S'},
 		{"version", no_argument, NULL, 'V'},
 		{"help", no_argument, NULL, 'h'},
@@ -201,6 +208,7 @@ main(int argc, char **argv)
 	char		err[CONFIG_ERROR_MAX];
 	Config	   *config;
 	bool		check_only = false;
+	int			tool = 0;		/* P or R: write pseudonyms and end */
 	struct event *signals[3];
 	int			option;
 
@@ -212,6 +220,10 @@ main(int argc, char **argv)
 				break;
 			case 'C':
 				check_only = true;
+				break;
+			case 'P':
+			case 'R':
+				tool = option;
 				break;
 			case 'S':
 				config_print_names();
@@ -244,6 +256,17 @@ main(int argc, char **argv)
 		printf("%s: ok\n", config_path);
 		config_free(config);
 		return 0;
+	}
+
+	if (tool != 0)
+	{
+		bool		ok = config->pseudonym_keys != NULL;
+
+		if (!ok)
+			fprintf(stderr, "fleetd: %s: \"pseudonym.key_file\" is missing\n", config_path);
+		ok = ok && pseudonym_print(config->pseudonym_keys, tool == 'R', stdin, stdout, stderr);
+		config_free(config);
+		return ok ? 0 : 1;
 	}
 
 	config_set(config);
@@ -286,6 +309,7 @@ main(int argc, char **argv)
 	sink_stop();
 	rate_reset();
 	failures_reset();
+	pseudonym_forget();
 	for (int i = 0; i < 3; i++)
 		event_free(signals[i]);
 	event_free(drain_timer);

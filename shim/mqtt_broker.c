@@ -23,6 +23,7 @@
 #include "gate.h"
 #include "link.h"
 #include "log.h"
+#include "pseudonym.h"
 #include "rate.h"
 #include "sink.h"
 #include "stats.h"
@@ -285,7 +286,7 @@ take_publish(Broker *broker, uint8_t flags, const char *body, size_t len, bool w
 	}
 	stats_inc(STAT_FRAMES);
 	stats_inc(STAT_BROKER_MESSAGES);
-	(void) rate_charge((int32_t) config->source, record.device);
+	(void) rate_charge((int32_t) config->source, pseudonym_device((int32_t) config->source, record.device));
 	return true;
 }
 

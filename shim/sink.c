@@ -5,6 +5,8 @@
  *
  *	sink_submit -> open batch -> (rows or time) -> waiting -> flight -> outcomes
  *
+ * This is where every record passes, so this is where VINs end: pseudonym.c.
+ *
  * A batch in flight is a stack of spans over its rows.  At first one span has
  * them all.  When the server refuses a row's content, the span is halved until
  * the guilty row stands alone; that row is then sent as malformed.  When the
@@ -23,6 +25,7 @@
 #include "config.h"
 #include "db.h"
 #include "log.h"
+#include "pseudonym.h"
 #include "sink_batch.h"
 #include "stats.h"
 #include "verdicts.h"
@@ -217,7 +220,8 @@ hash_device(int32_t source_id, Str device)
 SinkStatus
 sink_submit(SinkOwner *owner, uint64_t seq, int32_t source_id, const Record *record)
 {
-	Lane	   *lane = &lanes[hash_device(source_id, record->device) % nlanes];
+	Str			device = pseudonym_device(source_id, record->device);
+	Lane	   *lane = &lanes[hash_device(source_id, device) % nlanes];
 	Batch	   *batch;
 	size_t		before;
 
@@ -268,6 +272,7 @@ send_span(Lane *lane)
 {
 	Span	   *span = &lane->spans[lane->nspans - 1];
 	Batch	   *batch = lane->flight;
+	Buf			query = {0};
 
 	buf_release(&lane->salvaged);
 	if (span->mode == SPAN_ROWS)
@@ -289,6 +294,14 @@ send_span(Lane *lane)
 		lane->copy_at = 0;
 		lane->copy_end = buf_len(&lane->salvaged);
 	}
+	/* In one transaction: identities that the rows need, and the rows. */
+	if (!rekeys_sql(&batch->rekeys, &query) || !buf_add(&query, SINK_QUERY, sizeof(SINK_QUERY)))
+	{
+		log_error("out_of_memory", log_int("lane", lane->number));
+		buf_release(&query);
+		hold(lane);
+		return;
+	}
 	lane->copy_step = 0;
 	lane->sqlstate[0] = '\0';
 	PQclear(lane->answer);
@@ -301,7 +314,8 @@ send_span(Lane *lane)
 
 		event_add(lane->held_timer, &tv);
 	}
-	db_query(lane->db, SINK_QUERY);
+	db_query(lane->db, buf_data(&query));
+	buf_release(&query);
 }
 
 /* The lane is idle: what is next? */

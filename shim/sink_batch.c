@@ -68,6 +68,7 @@ void
 sink_batch_give(Batch *batch)
 {
 	buf_release(&batch->data);
+	rekeys_release(&batch->rekeys);
 	batch->nrows = 0;
 	if (nfree_batches < BATCHES_KEPT && batch->capacity <= 2 * (size_t) cf->batch_rows)
 	{
@@ -102,7 +103,8 @@ sink_batch_add(Batch *batch, SinkOwner *owner, uint64_t seq, int32_t source_id, 
 		batch->rows = rows;
 		batch->capacity = capacity;
 	}
-	if (!batch_encode(&batch->data, source_id, clock_unix_us(), record))
+	if (!pseudonym_tell(source_id, record->device, &batch->rekeys) ||
+		!batch_encode(&batch->data, source_id, clock_unix_us(), pseudonym_record(source_id, record)))
 		return false;
 	batch->rows[batch->nrows].offset = offset;
 	batch->rows[batch->nrows].owner = owner;
@@ -121,6 +123,7 @@ sink_batches_free(Batch *batch)
 		for (size_t i = 0; i < batch->nrows; i++)
 			sink_owner_release(batch->rows[i].owner);
 		buf_release(&batch->data);
+		rekeys_release(&batch->rekeys);
 		free(batch->rows);
 		free(batch);
 		batch = next;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "buf.h"
+#include "pseudonym.h"
 #include "record.h"
 #include "sink.h"
 
@@ -35,6 +36,7 @@ typedef struct Batch
 	BatchRow   *rows;
 	size_t		nrows;
 	size_t		capacity;
+	Rekeys		rekeys;			/* goes ahead of the rows */
 	int64_t		since_us;		/* when the first row came */
 } Batch;
 

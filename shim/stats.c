@@ -113,6 +113,9 @@ static const MetricRow counter_rows[STAT_COUNTERS] = {
 	[STAT_KAFKA_COMMITS] = {"kafka_commits_total", "result", "ok", "Commits of offsets"},
 	[STAT_KAFKA_COMMITS_FAILED] = {"kafka_commits_total", "result", "failed", NULL},
 	[STAT_KAFKA_ERRORS] = {"kafka_errors_total", NULL, NULL, "Errors that librdkafka told of"},
+	[STAT_VINS_REPLACED] = {"vins_total", "outcome", "replaced", "Vehicle identification numbers that were kept from the database"},
+	[STAT_VINS_REFUSED] = {"vins_total", "outcome", "refused", NULL},
+	[STAT_VINS_MASKED] = {"vins_total", "outcome", "masked", NULL},
 	[STAT_LOG_SUPPRESSED] = {"log_lines_suppressed_total", NULL, NULL, "Log lines left out at the limit"},
 };
 

@@ -119,6 +119,10 @@ typedef enum StatCounter
 	STAT_KAFKA_COMMITS,			/* of offsets */
 	STAT_KAFKA_COMMITS_FAILED,
 	STAT_KAFKA_ERRORS,
+	/* vehicle identification numbers */
+	STAT_VINS_REPLACED,			/* by pseudonyms */
+	STAT_VINS_REFUSED,			/* records: there was no key */
+	STAT_VINS_MASKED,			/* in raw bytes and defects */
 	STAT_LOG_SUPPRESSED,
 	STAT_COUNTERS
 } StatCounter;

@@ -19,6 +19,7 @@
 #include "gate.h"
 #include "log.h"
 #include "net.h"
+#include "pseudonym.h"
 #include "rate.h"
 #include "sink.h"
 #include "stats.h"
@@ -243,13 +244,14 @@ on_record(void *arg, const Record *rec)
 	const ListenerConfig *config = datagram->listener->config;
 	int32_t		source = (int32_t) config->source;
 	AckFrame   *frame = &datagram->frames[datagram->nframes];
+	Str			device = pseudonym_device(source, rec->device);
 
 	if (datagram->refused)
 		return;
-	if (rec->device.len > 0 && !config_allows_device(config, rec->device.data, rec->device.len))
+	if (device.len > 0 && !config_allows_device(config, device.data, device.len))
 		refuse(datagram, STAT_DATAGRAM_REFUSED_DEVICE, NULL);
 	/* The first record decides; what was begun is taken whole. */
-	else if (datagram->open == 0 && rate_wait_device(source, rec->device) > 0)
+	else if (datagram->open == 0 && rate_wait_device(source, device) > 0)
 		refuse(datagram, STAT_DATAGRAM_REFUSED_RATE, "device");
 	else if (sink_submit(datagram->owner, datagram->nframes + 1, source, rec) != SINK_OK)
 		refuse(datagram, STAT_DATAGRAM_REFUSED_OVERLOAD, "sink");
@@ -258,7 +260,7 @@ on_record(void *arg, const Record *rec)
 		if (frame->open++ == 0)
 			datagram->open++;
 		frame->records++;
-		(void) rate_charge(source, rec->device);
+		(void) rate_charge(source, device);
 	}
 }
 
@@ -298,7 +300,7 @@ static bool
 take_frame(Datagram *datagram, const Frame *frame, Buf *reply)
 {
 	DecodeStatus status;
-	size_t		len;
+	Str			device = {datagram->session.device, 0};
 
 	if (!frames_reserve(datagram))
 		return spoilt(datagram, "too many frames");
@@ -315,8 +317,9 @@ take_frame(Datagram *datagram, const Frame *frame, Buf *reply)
 		datagram->frames[datagram->nframes++].tag = decoded.tag;
 		stats_inc(STAT_FRAMES);
 	}
-	len = strlen(datagram->session.device);
-	if (len > 0 && !config_allows_device(datagram->listener->config, datagram->session.device, len))
+	device.len = (uint32_t) strlen(device.data);
+	device = pseudonym_device((int32_t) datagram->listener->config->source, device);
+	if (device.len > 0 && !config_allows_device(datagram->listener->config, device.data, device.len))
 		refuse(datagram, STAT_DATAGRAM_REFUSED_DEVICE, NULL);
 	if (datagram->refused)
 		return false;

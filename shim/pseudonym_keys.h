@@ -1,0 +1,43 @@
+/*
+ * pseudonym_keys.h
+ *	  What the files of pseudonym.h share: keys in memory.
+ */
+#ifndef SHIM_PSEUDONYM_KEYS_H
+#define SHIM_PSEUDONYM_KEYS_H
+
+#include "pseudonym.h"
+#include "vin.h"
+
+#define KEY_BYTES_MIN 16
+#define KEY_BYTES_MAX 64
+#define RING_SOURCES_MAX 256
+
+typedef struct PseudonymKey
+{
+	struct PseudonymKey *next;	/* the next older one */
+	char		id[PSEUDONYM_KEY_ID_MAX + 1];
+	unsigned char secret[KEY_BYTES_MAX];
+	size_t		secret_len;
+} PseudonymKey;
+
+/* A section of the file: the keys of a tenant. */
+typedef struct KeyRing
+{
+	struct KeyRing *next;
+	int32_t		sources[RING_SOURCES_MAX];
+	size_t		nsources;		/* 0: of all sources that no other ring has */
+	PseudonymKey *keys;			/* the first is the current one */
+} KeyRing;
+
+struct PseudonymKeys
+{
+	KeyRing    *rings;
+};
+
+/* NULL when the source has none. */
+extern const KeyRing *pseudonym_ring(const PseudonymKeys *keys, int32_t source_id);
+
+/* Writes KEYID:HEX for the 17 characters; its length.  Room for PSEUDONYM_MAX. */
+extern size_t pseudonym_write(const PseudonymKey *key, const char *vin, char *out);
+
+#endif							/* SHIM_PSEUDONYM_KEYS_H */
