@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "pseudonym.h"
 #include "rate.h"
 #include "stats.h"
 
@@ -76,7 +77,7 @@ take_message(Consumer *consumer, const rd_kafka_message_t *message)
 	}
 	stats_inc(STAT_FRAMES);
 	stats_inc(STAT_BROKER_MESSAGES);
-	(void) rate_charge((int32_t) config->source, record.device);
+	(void) rate_charge((int32_t) config->source, pseudonym_device((int32_t) config->source, record.device));
 }
 
 /* --- other events --- */

@@ -26,6 +26,9 @@ BEGIN
     GRANT INSERT ON fleet.ingest TO fleet_ingest;
     GRANT EXECUTE ON FUNCTION fleet.authenticate_source(text) TO fleet_ingest;
 
+    -- what the daemon tells besides
+    GRANT EXECUTE ON FUNCTION fleet.rekey_from_sources(integer[], text[], text[]) TO fleet_daemon;
+
     GRANT EXECUTE ON FUNCTION fleet.login(text), fleet.login_local(text) TO fleet_ingest, fleet_reader;
 
     -- one tenant, reading

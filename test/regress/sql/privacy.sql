@@ -138,6 +138,30 @@ SELECT count(*), bool_and(e.signals::jsonb->>'note' = 'x') FROM fleet.event e WH
 SELECT count(*) AS differ FROM (SELECT "row" FROM taken_out WHERE table_name = 'event' EXCEPT
                                SELECT "row" FROM fleet.export_vehicle(:v) WHERE table_name = 'event') d;
 
+-- 9. Who may: an admin of the tenant, and the log says so.  To others the
+-- vehicle is as one that is not there.
+CREATE ROLE regress_privacy;
+GRANT fleet_admin TO regress_privacy;
+SELECT fleet.grant_tenant('regress_privacy', 462);
+SELECT fleet.register_device(462, 'theirs') AS theirs \gset
+SET ROLE regress_privacy;
+\set VERBOSITY sqlstate
+SELECT fleet.erase_vehicle(:v);
+SELECT fleet.erase_vehicle(-1);
+SELECT fleet.export_vehicle(:v);
+SELECT fleet.rekey_devices(461, '{a}', '{b}');
+SELECT fleet.rekey_from_sources('{1}', '{a}', '{b}');
+\set VERBOSITY default
+SELECT fleet.rekey_devices(462, '{theirs}', '{theirs-2}');
+SELECT table_name, "row"->>'identity' AS identity FROM fleet.export_vehicle(:theirs) WHERE table_name = 'device';
+SELECT table_name, rows FROM fleet.erase_vehicle(:theirs) WHERE rows > 0;
+SELECT action, role_name, object_type, object_id = :'theirs' AS it, detail - 'command' AS detail FROM fleet.audit_log
+ WHERE tenant_id = 462 AND action ~ '^(vehicle|device)' ORDER BY audit_id;
+RESET ROLE;
+REVOKE fleet_admin FROM regress_privacy;
+SELECT fleet.revoke_tenant('regress_privacy', 462);
+DROP ROLE regress_privacy;
+
 DROP VIEW left_over;
 DELETE FROM fleet.rule WHERE tenant_id = 461;
 DELETE FROM fleet.geofence WHERE tenant_id = 461;
