@@ -104,8 +104,12 @@ name_of(Record *r, Str name)
 static void
 put_text(Record *r, Str name, Str text)
 {
+	Str			kept = {NULL, 0};
+
 	if (text.len > 0 && name.len > 0 && buf_valid_utf8(text.data, text.len))
-		(void) !record_add_text(r, name, copy(r, text));
+		kept = copy(r, text);
+	if (kept.data != NULL)
+		(void) !record_add_text(r, name, kept);
 }
 
 static void

@@ -244,7 +244,7 @@ put_behind(Record *r, const Gl200Message *m, int i)
 static void
 put_information(Record *r, const Gl200Message *m)
 {
-	Str			state = m->field[is_vin(m->field[3]) && m->field[4].len == 0 ? 5 : 4];
+	Str			state = m->n > 7 ? m->field[is_vin(m->field[3]) && m->field[4].len == 0 ? 5 : 4] : (Str) {NULL, 0};
 	bool		external = false;
 	int			battery = 0;
 

@@ -139,6 +139,9 @@ test_dialects(void)
 	ok(near(feed.records[0].latitude, 50.1105) && feed.records[0].speed_kmh == 4.3 && feed.records[0].heading_deg == 92 &&
 	   feed.records[0].altitude_m == 70 && number("hdop") == 2, "... and its accuracy behind the height");
 
+	take("+RESP:GTINF,060228," ID ",1M8GDM9AXKP042788,,11F0$", 0);
+	ok(feed.nrecords == 1 && feed_signal(&feed.records[0], "ignition") == NULL, "an INF with nothing in it");
+
 	take("+RESP:GTFRI,423037," ID ",van,0,1,1,5,12,0.1,0,46.8,8.682100,50.110500,20231114221320,2,0e36c9916485,-50,,,,e831cd5eb79d,-73,,,,262,02,711D,81ECF0F,00,,93," TAIL, 0);
 	ok(near(feed.records[0].latitude, 50.1105) && number("hdop") == 12, "access points behind the place");
 	take("+RESP:GTSTR,400201," ID ",van,0,0,2,21.1,86," GROUP ",,,," TAIL, 0);

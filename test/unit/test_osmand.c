@@ -155,6 +155,14 @@ test_form(void)
 	(void) !take("id=7&lat=1&lon=2&speed=900&altitude=30000&note=1M8GDM9AXKP042788", "", false);
 	ok(near(record.latitude, 1) && isnan(record.speed_kmh) && number("altitude_m_raw") == 30000 && find("note") == NULL,
 	   "too fast, too high; no VIN");
+	{
+		char		many[5000] = "id=7&lat=1&lon=2";
+
+		for (size_t n = strlen(many); n < sizeof(many) - 12; n += 12)
+			memcpy(many + n, "&wifi=a-b-cd", 13);
+		is_int(take(many, "", false), OSMAND_OK, "more access points than there is room for");
+		ok(near(record.latitude, 1), "do not cost the place");
+	}
 	(void) !take("id=7&lat=null&lon=null&batt=5", "", false);
 	ok(isnan(record.latitude) && got.defect[0] == '\0', "no place");
 	is_int(take("id=7&&=&%&%4&a=%zz&lat", "", false), OSMAND_OK, "broken pairs are left out");
