@@ -9,14 +9,20 @@
 #define LATITUDE_MAX (90 * 1800000u)
 #define LONGITUDE_MAX (180 * 1800000u)
 
+static bool
+is_zero(const unsigned char *p, size_t n)
+{
+	while (n > 0 && p[n - 1] == 0)
+		n--;
+	return n == 0;
+}
+
 /* Eight bytes of a driver's card. */
 static void
 put_driver(Record *r, const unsigned char *p)
 {
-	static const unsigned char none[8] = {0};
-
-	if (memcmp(p, none, sizeof(none)) != 0)
-		gt06_put_hex(r, RECORD_STR("driver_id"), p, sizeof(none));
+	if (!is_zero(p, 8))
+		gt06_put_hex(r, RECORD_STR("driver_id"), p, 8);
 }
 
 /*
@@ -28,7 +34,7 @@ put_cell_and_status(Record *r, const Gt06Message *m, const unsigned char *p, siz
 {
 	bool		wide = m->type == 0xa4;
 	bool		fenced = m->type == 0xa4 || m->type == 0x27;
-	size_t		longest = wide ? 17 : 10;	/* with a network of two bytes */
+	size_t		longest = wide ? 17 : 10;	/* size and cell, with a network of two bytes */
 	size_t		at;
 
 	if (n > 0 && p[0] >= 8 && p[0] <= longest)
@@ -36,8 +42,10 @@ put_cell_and_status(Record *r, const Gt06Message *m, const unsigned char *p, siz
 		at = 1 + gt06_put_cell(r, p + 1, n - 1, wide);
 		at = at < p[0] ? p[0] : at;
 	}
-	else if (n > 0 && p[0] == 0 && n != longest + 3)
-		at = n < longest + 4 ? 1 : longest - 1;
+	else if (n > 0 && n < longest && p[0] == 0)
+		at = 1;
+	else if (n >= longest + 4 && is_zero(p, longest - 1))
+		at = longest - 1;
 	else
 		at = gt06_put_cell(r, p, n, wide);
 	if (at == 0 || at >= n)

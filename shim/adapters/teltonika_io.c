@@ -279,6 +279,17 @@ is_text(const unsigned char *value, size_t width)
 	return width <= RECORD_TEXT_MAX;
 }
 
+/* Elements that tell of an event, and of what kind; raw they are kept too. */
+static bool
+put_event(Record *record, unsigned id, unsigned value)
+{
+	static const char *const driving[] = {"hard_acceleration", "hard_braking", "hard_cornering"};
+	const char *alarm = id == 253 && value >= 1 && value <= 3 ? driving[value - 1] :
+		id == 236 && value == 1 ? "general" : NULL;
+
+	return alarm == NULL || record_add_text(record, RECORD_STR("alarm"), (Str) {alarm, (uint32_t) strlen(alarm)});
+}
+
 bool
 teltonika_io(Record *record, bool codec7, unsigned id, const unsigned char *value, size_t width, bool variable)
 {
@@ -289,7 +300,8 @@ teltonika_io(Record *record, bool codec7, unsigned id, const unsigned char *valu
 	Str			text;
 
 	if (row == NULL)
-		return put_raw(record, decimal(record, "io_", id), value, width, variable);
+		return (codec7 || width != 1 || variable || put_event(record, id, value[0])) &&
+			put_raw(record, decimal(record, "io_", id), value, width, variable);
 	name = (Str) {row->name, (uint32_t) strlen(row->name)};
 	/* Bytes are no number, whatever their row says. */
 	if ((variable || width > 8) && row->kind < TELTONIKA_HEX)

@@ -333,6 +333,9 @@ test_models(void)
 	is_str(text("alarm"), "overspeed", "a size of 0");
 	take(false, "16", DATE FIX COURSE "00" "0000000000000000" "47" "06" "03" "06" "02");
 	is_str(text("alarm"), "overspeed", "a size of 0, and zeros");
+	take(false, "16", DATE FIX COURSE "00fa" "02" "1a2b" "00abcd" "47" "06" "03" "06" "02" "0000ea60");
+	is_str(text("gsm_operator"), "25002", "no size, and a country below 256");
+	is_str(text("alarm"), "overspeed", "and its alarm");
 	take(false, "16", DATE FIX COURSE "09" CELL "03" "41" "3e" "42" "01" "02");
 	is_int(number("tracker_battery_percent"), 62, "per cent");
 	is_str(text("alarm"), "sos", "per cent: alarm");

@@ -370,6 +370,10 @@ test_ranges(void)
 	take_packet("8e01" HEADER "0000" "0001" "0000" "0000" "0000" "0000" "0001" "0145" "0003" "414243" "01", 0);
 	ok(feed.nrecords == 1 && feed_signal(&feed.records[0], "io_325") == NULL &&
 	   feed_signal(&feed.records[0], "vin") == NULL, "325 is a VIN, too, and not kept");
+	take_packet("0802" HEADER "fd01" "01fd02" "00" "00" "00" HEADER "0001" "01fd04" "00" "00" "00" "02", 0);
+	is_str(text(0, "alarm"), "hard_braking", "green driving: what it was");
+	is_int(number(0, "io_253"), 2, "green driving: raw");
+	is_str(text(1, "alarm"), "(none)", "green driving: of a kind that nobody knows");
 	take_packet("0f01" "0b" "0000000e" "6553f100" "0123456789012345" "4f4b" "01", 0);
 	is_str(text(0, "command_result"), "OK", "codec 15");
 	is_int(number(0, "device_time_s"), 1700000000, "codec 15: its time");
