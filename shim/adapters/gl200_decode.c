@@ -277,12 +277,12 @@ put_information(Record *r, const Gl200Message *m)
 
 /* --- what happened --- */
 
-/* "10": ignition off; "11": on.  The first digit is the range of speed or the input. */
+/* "00": it was switched on; "01": off.  The first digit is that of the report. */
 static void
 put_ignition(Record *r, Str kind)
 {
 	if (kind.len == 2 && (kind.data[1] == '0' || kind.data[1] == '1'))
-		BOOLEAN(r, "ignition", kind.data[1] == '1');
+		BOOLEAN(r, "ignition", kind.data[1] == '0');
 }
 
 /* The field before a group, by name of the report. */

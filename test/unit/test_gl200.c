@@ -146,8 +146,10 @@ test_dialects(void)
 	ok(near(feed.records[0].latitude, 50.1105) && number("hdop") == 12, "access points behind the place");
 	take("+RESP:GTSTR,400201," ID ",van,0,0,2,21.1,86," GROUP ",,,," TAIL, 0);
 	ok(number("tracker_battery_percent") == 86, "battery before the place");
-	take("+RESP:GTIGL,270302," ID ",,,11,1," GROUP ",00,243.1," TAIL, 0);
-	is_str(text("ignition"), "true", "ignition of IGL");
+	take("+RESP:GTIGL,270302," ID ",,,00,1," GROUP ",00,243.1," TAIL, 0);
+	is_str(text("ignition"), "true", "ignition of IGL: 0 is on");
+	take("+RESP:GTIGL,270302," ID ",,,01,1," GROUP ",00,243.1," TAIL, 0);
+	is_str(text("ignition"), "false", "ignition of IGL: 1 is off");
 	take("+RESP:GTMPF,270302," ID ",,," GROUP ",00," TAIL, 0);
 	is_str(text("alarm"), "power_cut", "power cut");
 	is_str(text("external_power"), "false", "... there is no power");
