@@ -194,25 +194,38 @@ static const KnownSignal known[] = {
 /* --- looking up --- */
 
 static uint16_t slots[SLOTS];	/* index + 1; 0: empty */
+static uint8_t lengths[KNOWN];
 
+/* Of its length and both of its ends: names are long, and a record has many. */
 static unsigned
 hash(Str name)
 {
-	unsigned	sum = 2166136261u;
+	uint64_t	first = 0;
+	uint64_t	last = 0;
 
-	for (uint32_t i = 0; i < name.len; i++)
-		sum = (sum ^ (unsigned char) name.data[i]) * 16777619u;
-	return (sum ^ sum >> 15) & (SLOTS - 1);
+	if (name.len >= sizeof(first))
+	{
+		memcpy(&first, name.data, sizeof(first));
+		memcpy(&last, name.data + name.len - sizeof(last), sizeof(last));
+	}
+	else
+		for (uint32_t i = 0; i < name.len; i++)
+			first = first << 8 | (unsigned char) name.data[i];
+	first = (first + name.len) * UINT64_C(0x9E3779B97F4A7C15) ^ last * UINT64_C(0xC2B2AE3D27D4EB4F);
+	return (unsigned) ((first ^ first >> 32) * UINT64_C(0x9E3779B97F4A7C15) >> 55);
 }
 
 static void
 prepare(void)
 {
 	_Static_assert(KNOWN < SLOTS / 2, "the hash table is too small");
+	_Static_assert(SLOTS == 1 << (64 - 55), "hash() gives another number of bits");
 	for (size_t i = 0; i < KNOWN; i++)
 	{
-		unsigned	at = hash((Str) {known[i].name, (uint32_t) strlen(known[i].name)});
+		unsigned	at;
 
+		lengths[i] = (uint8_t) strlen(known[i].name);
+		at = hash((Str) {known[i].name, lengths[i]});
 		while (slots[at] != 0)
 			at = (at + 1) & (SLOTS - 1);
 		slots[at] = (uint16_t) (i + 1);
@@ -228,8 +241,12 @@ lookup(Str name)
 		prepare();
 	prepared = true;
 	for (unsigned at = hash(name); slots[at] != 0; at = (at + 1) & (SLOTS - 1))
-		if (tracker_equals(name, known[slots[at] - 1].name))
-			return &known[slots[at] - 1];
+	{
+		size_t		i = slots[at] - 1u;
+
+		if (name.len == lengths[i] && memcmp(name.data, known[i].name, name.len) == 0)
+			return &known[i];
+	}
 	return NULL;
 }
 
@@ -396,7 +413,7 @@ keep(Record *record, RecordSignal *signal)
 	const KnownSignal *row = lookup(signal->name);
 	uint32_t	before = value_size(signal);
 
-	if (find_vin(signal->name, 0) < signal->name.len)
+	if (row == NULL && signal->name.len >= VIN_LENGTH && find_vin(signal->name, 0) < signal->name.len)
 		return false;
 	if (signal->kind == RECORD_TEXT && signal->text.len >= VIN_LENGTH)
 	{
