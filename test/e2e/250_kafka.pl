@@ -192,6 +192,17 @@ produce('telemetry', fleet_lines('back', 4, 50))->finish;
 wait_stored('back', 200, '... and everything goes on');
 is($t->metrics->{fleetd_brokers_up}, 1, '... as the metrics say');
 
+# The end while they are away: nobody can be told, and nothing hangs
+produce('telemetry', fleet_lines('last', 4, 50))->finish;
+wait_stored('last', 200, 'once more');
+is(mock('down'), 'ok', 'the brokers go away for the end');
+wait_for('that to be noticed', sub { $t->metrics->{fleetd_brokers_up} == 0 });
+is($t->stop_fleetd, 0, '... exit code 0');
+is(mock('up'), 'ok', '... they come back');
+$position = $t->log_size;
+$t->start_fleetd;
+$t->wait_log('kafka_assigned', $position);
+
 # 7. A source that is not permitted: nothing is committed until it is put right
 wait_committed('telemetry', 'all is committed');
 ($committed) = committed('telemetry');
@@ -233,7 +244,7 @@ wait_stored('by-key-again', 8, '... to the first one, which goes on');
 
 # 9. Hardly any room: messages as long as they may be, and the least queue
 is($t->stop_fleetd, 0, 'exit code 0');
-$t->start_fleetd(queue => { high_bytes => 1 << 20, low_bytes => 1 << 19 }, sources => [ { %common, topics => ['bulk'], group => 'bulk' } ]);
+$t->start_fleetd(queue => { high_bytes => 1 << 20, low_bytes => 1 << 19 }, http => { body_bytes => 1 << 16 }, sources => [ { %common, topics => ['bulk'], group => 'bulk' } ]);
 produce('bulk', [ map { "b|" . json_of(document("bulk-$_", $now, note => 'x' x 4000, map { ("pad$_" => 'y' x 4000) } 1 .. 9)) } 1 .. 60 ])->finish;
 wait_stored('bulk', 60, 'long messages through a small queue');
 
@@ -242,7 +253,7 @@ is($t->stop_fleetd, 0, 'exit code 0');
 $position = $t->log_size;
 my $password = spew("$dir/password", "secret\n");
 my $certificate = make_certificate();
-$t->start_fleetd(queue => {}, sources => [
+$t->start_fleetd(queue => {}, http => {}, sources => [
 	{ %common, topics => ['bulk'], group => 'tls', tls => { ca => $certificate } },
 	{ %common, topics => ['bulk'], group => 'sasl', user => 'fleetd', password_file => $password } ]);
 wait_for('TLS to fail', sub { grep { ($_->{message} // '') =~ /ssl handshake/i } $t->log_events(undef, $position) });
