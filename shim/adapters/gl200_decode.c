@@ -214,20 +214,70 @@ put_percent(Record *r, Str field)
 	return true;
 }
 
+static bool
+has_point(Str field)
+{
+	return field.len > 0 && memchr(field.data, '.', field.len) != NULL;
+}
+
+/*
+ * Newer models have two digits behind the cell whose bits say what follows: 1
+ * satellites, 2 what triggered, 8 three dilutions, 10 jamming; then the mileage,
+ * whose field is returned.
+ */
+static int
+put_appended(Record *r, const Gl200Message *m, int at, int end)
+{
+	uint64_t	mask;
+	int			k = at + 1;
+
+	if (at >= end || m->field[at].len != 2 || !tracker_hex(m->field[at], &mask))
+		return at;
+	k += ((mask & 1) != 0) + ((mask & 2) != 0) + ((mask & 8) != 0 ? 3 : 0) + ((mask & 16) != 0);
+	if (k >= end || !has_point(m->field[k]))
+		return at;
+	if ((mask & 1) != 0 && number_of(m->field[at + 1]) >= 0)
+		NUMBER(r, "satellites", number_of(m->field[at + 1]));
+	return k;
+}
+
+/* "00079:19:15": hours of the engine. */
+static bool
+put_hours(Record *r, Str field)
+{
+	Str			rest = field;
+	Str			part[3];
+	int			number[3];
+	int			n = 0;
+
+	while (n < 3 && tracker_field(&rest, ':', &part[n]))
+		n++;
+	if (n < 3 || rest.data != NULL || part[1].len != 2 || part[2].len != 2)
+		return false;
+	for (int i = 0; i < 3; i++)
+		if (part[i].len == 0 || !tracker_digits(part[i].data, part[i].len, &number[i]))
+			return false;
+	NUMBER(r, "engine_hours_h", number[0] + number[1] / 60.0 + number[2] / 3600.0);
+	return true;
+}
+
 /* Behind the last group: mileage, then battery and status, or the battery last. */
 static void
 put_behind(Record *r, const Gl200Message *m, int i)
 {
 	int			end = m->n - 2; /* the time of sending */
+	int			from = put_appended(r, m, i + 1 + CELL_AFTER, end);
 	bool		found = false;
 
-	for (int k = i + 1 + CELL_AFTER; k < end && k < i + CELL_AFTER + 4; k++)
-		if (m->field[k].len > 0 && memchr(m->field[k].data, '.', m->field[k].len) != NULL &&
-			number_of(m->field[k]) >= 0)
+	for (int k = from; k < end && k < from + 3; k++)
+		if (has_point(m->field[k]) && number_of(m->field[k]) >= 0)
 		{
 			NUMBER(r, "odometer_km", number_of(m->field[k]));
 			break;
 		}
+	for (int k = from; k < end && k < from + 3; k++)
+		if (put_hours(r, m->field[k]))
+			break;
 	for (int k = i + 2 + CELL_AFTER; k < end && !found; k++)
 		if (put_status(r, m->field[k]))
 		{

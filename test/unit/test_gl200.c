@@ -144,6 +144,11 @@ test_dialects(void)
 
 	take("+RESP:GTFRI,423037," ID ",van,0,1,1,5,12,0.1,0,46.8,8.682100,50.110500,20231114221320,2,0e36c9916485,-50,,,,e831cd5eb79d,-73,,,,262,02,711D,81ECF0F,00,,93," TAIL, 0);
 	ok(near(feed.records[0].latitude, 50.1105) && number("hdop") == 12, "access points behind the place");
+	take("+BUFF:GTFRI,8020040703," ID ",van,28204,10,1," GROUP ",0B,12,0,0.69,1.11,1.30,659946.1,0001265:30:00,,,,88,220100,,,," TAIL, 0);
+	ok(number("satellites") == 12 && near(number("odometer_km"), 659946.1) && near(number("engine_hours_h"), 1265.5) &&
+	   number("tracker_battery_percent") == 88, "what a mask appends to the place");
+	take("+RESP:GTFRI,DE0114," ID ",,0,0,1," GROUP ",19,0,,93,0,,," TAIL, 0);
+	ok(isnan(number("satellites")) && isnan(number("odometer_km")), "a level of the radio is no mask");
 	take("+RESP:GTSTR,400201," ID ",van,0,0,2,21.1,86," GROUP ",,,," TAIL, 0);
 	ok(number("tracker_battery_percent") == 86, "battery before the place");
 	take("+RESP:GTIGL,270302," ID ",,,00,1," GROUP ",00,243.1," TAIL, 0);
