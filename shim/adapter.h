@@ -8,7 +8,8 @@
  *	decode()	on each frame: it emits records, or asks for authentication, or
  *				for an answer to be written at once,
  *	welcome()	when authentication has been decided,
- *	ack()		when the frames up to some number are durably decided.
+ *	ack()		when the frames up to some number are durably decided,
+ *	command()	when a device on it is sent a command.
  *
  * None of them sees a socket, so a test needs none, and a datagram is a frame
  * like others.
@@ -39,6 +40,7 @@ typedef struct Session
 	int64_t		now_us;			/* Unix epoch; when the bytes came */
 	const char *topic;			/* the listener's pattern; see topic.h */
 	bool		no_sack;		/* the listener's: gl200 answers heartbeats only */
+	const char *command_topic;	/* likewise, for commands */
 	size_t		frame_max;		/* limits.frame_bytes as the session began */
 	char		certificate[DEVICE_MAX + 1];	/* device that the peer's certificate proves,
 												 * or "": others' reports are refused */
@@ -52,6 +54,7 @@ typedef struct Session
 	size_t		searched;
 
 	/* By the adapter, for the core. */
+	bool		takes_commands; /* for device, or, without one, for those it reports for */
 	int64_t		idle_us;		/* how long this peer may rest; 0: as configured */
 	const char *ending;			/* static text: close it soon, for this reason */
 	void	   *state;			/* session_size bytes, zeroed when it begins */
@@ -83,6 +86,15 @@ typedef enum DecodeStatus
 	DECODE_BAD					/* write reply, if any, and close: reason */
 } DecodeStatus;
 
+/* What a device says to a command. */
+typedef struct Answer
+{
+	Str			device;			/* len 0: that of the command_id, or of the session */
+	int64_t		command_id;		/* 0: the protocol has no ids, it is the one in flight */
+	bool		ok;				/* carried out */
+	Str			text;			/* any bytes; len 0: none */
+} Answer;
+
 /*
  * A frame of which records were emitted is counted, and comes to ack(), with
  * every status: a bad one may go to quarantine before its connection closes.
@@ -95,6 +107,9 @@ typedef struct Decoded
 	void	   *emit_arg;
 	Record	   *record;			/* for the adapter's use; of the core */
 
+	/* To be called for an answer to a command, with emit_arg; NULL: nobody sends any. */
+	void		(*answer) (void *arg, const Answer *answer);
+
 	uint32_t	tag;			/* DECODE_OK: comes back in ack() */
 	const char *reason;			/* DECODE_BAD: static text */
 	Buf		   *reply;			/* DECODE_REPLY, DECODE_BAD: append to it */
@@ -103,6 +118,24 @@ typedef struct Decoded
 	char		mapping[ADAPTER_NAME_MAX + 1];	/* DECODE_HELLO; "": the listener's */
 	bool		mapping_optional;	/* DECODE_HELLO: the listener's if there is no such one */
 } Decoded;
+
+/* A command to a device. */
+typedef struct Command
+{
+	int64_t		id;				/* the same when it is sent again */
+	Str			device;			/* its identity */
+	Str			name;			/* printable, 1 to 255 characters */
+	Str			arguments;		/* a JSON object's text */
+	Str			expires;		/* 2025-01-15T14:32:18.123Z */
+} Command;
+
+/* UNSUPPORTED must set why, a static text for the command's row. */
+typedef enum CommandStatus
+{
+	COMMAND_WRITTEN,
+	COMMAND_NOT_NOW,			/* the peer is not ready: it is tried again */
+	COMMAND_UNSUPPORTED			/* the protocol has no words for it */
+} CommandStatus;
 
 typedef enum Welcome
 {
@@ -165,6 +198,11 @@ typedef struct Adapter
 				__attribute__((warn_unused_result));
 	void		(*welcome) (Session *session, Welcome welcome, Buf *out);
 	void		(*ack) (Session *session, const Ack *ack, Buf *out);
+	/*
+	 * Writes a command for the device, one at a time for each; NULL: the protocol
+	 * has none.  Called only while takes_commands is set.
+	 */
+	CommandStatus (*command) (Session *session, const Command *command, const char **why, Buf *out);
 	/* What to write before a close for that reason (static text); may be NULL. */
 	void		(*farewell) (Session *session, const char *reason, Buf *out);
 

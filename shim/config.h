@@ -37,6 +37,7 @@ typedef struct ListenerConfig
 	size_t		nallow;
 	char	   *topic;			/* pattern of topics, for mqtt */
 	bool		sack;			/* answer messages that need not be, for gl200 */
+	char	   *command_topic;	/* pattern of the topic for commands, for mqtt */
 	char	   *tls_certificate;	/* NULL: no TLS */
 	char	   *tls_key;
 	char	   *tls_client_ca;	/* NULL: clients show no certificate */
@@ -128,6 +129,9 @@ typedef struct Config
 	int64_t		log_level;		/* a LogLevel */
 	int64_t		log_lines_per_second;
 	int64_t		drain_seconds;
+	int64_t		commands_devices;
+	int64_t		commands_devices_per_connection;
+	int64_t		commands_poll_seconds;
 	ListenerConfig *listeners;
 	size_t		nlisteners;
 	SourceConfig *sources;

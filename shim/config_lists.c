@@ -80,6 +80,8 @@ read_listeners(Table *table, const char *path, struct json_object *value)
 			return false;
 		if (!topic_pattern_valid(listener->topic))
 			return config_fail(table, where, "\"topic\" needs one level {vehicle}");
+		if (!topic_pattern_valid(listener->command_topic))
+			return config_fail(table, where, "\"command_topic\" needs one level {vehicle}");
 		if (listener->adapter_name == NULL)
 			return config_fail(table, where, "\"adapter\" is missing");
 		if (listener->address == NULL)

@@ -179,6 +179,7 @@ conn_close(Conn *conn, StatCounter reason, const char *detail)
 			 log_int("acked", (int64_t) conn->acked));
 	if (conn->auth != NULL)
 		auth_cancel(conn->auth);
+	command_detach(&conn->commands);
 	conn_over(conn, stats_label(reason));
 	if (conn->owner != NULL)
 		sink_owner_free(conn->owner);
@@ -215,6 +216,7 @@ conn_finish(Conn *conn, StatCounter reason, const char *detail)
 	if (conn->auth != NULL)
 		auth_cancel(conn->auth);
 	conn->auth = NULL;
+	command_detach(&conn->commands);
 	conn->reason = reason;
 	conn->detail = detail;
 	buf_release(&conn->in);
@@ -411,10 +413,12 @@ conn_accept(int fd, const struct sockaddr *address, socklen_t len, const Listene
 	conn->session.topic = listener->topic;
 	conn->session.no_sack = !listener->sack;
 	conn->session.listener = listener;
+	conn->session.command_topic = listener->command_topic;
 	conn->session.frame_max = (size_t) cf->limit_frame_bytes;
 	memcpy(conn->address, bytes, sizeof(bytes));
 	memcpy(conn->peer, peer, sizeof(peer));
 	conn->opened_us = conn->active_us = conn->progress_us = clock_us();
+	conn_commands_begin(conn);
 	event_assign(&conn->readable, base, fd, EV_READ | EV_PERSIST, conn_on_readable, conn);
 	event_assign(&conn->writable, base, fd, EV_WRITE | EV_PERSIST, conn_on_writable, conn);
 	if (listener->tls != NULL)

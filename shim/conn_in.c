@@ -72,6 +72,8 @@ on_record(void *arg, const Record *rec)
 	frame->open++;
 	if (frame->records < UINT16_MAX)
 		frame->records++;
+	if (conn->session.takes_commands && conn->session.device[0] == '\0' && rec->defect.len == 0)
+		command_attach(&conn->commands, conn->source_id, rec->device);
 	wait = rate_charge(conn->source_id, pseudonym_device(conn->source_id, rec->device));
 	if (wait > 0 && clock_us() + wait > conn->slow_until_us)
 		conn->slow_until_us = clock_us() + wait;
@@ -201,7 +203,10 @@ conn_welcome(Conn *conn, AuthStatus status, int32_t source_id)
 		return;
 	conn->adapter->welcome(&conn->session, welcome, &conn->out);
 	if (welcome == WELCOME_OK)
+	{
 		conn_flush(conn);
+		conn_commands_look(conn);
+	}
 	else
 		conn_finish(conn, reason, NULL);
 }
@@ -299,6 +304,7 @@ conn_take_frame(Conn *conn, const Frame *frame)
 		conn->empty += entry->records == 0;
 		stats_inc(STAT_FRAMES);
 	}
+	conn_commands_look(conn);
 	switch (status)
 	{
 		case DECODE_OK:
@@ -616,6 +622,7 @@ conn_in_start(void)
 	scratch_size = (size_t) cf->limit_read_bytes;
 	scratch = malloc(scratch_size);
 	decoded.emit = on_record;
+	decoded.answer = conn_on_answer;
 	decoded.record = &record;
 	return scratch != NULL;
 }

@@ -1,8 +1,8 @@
 /*
  * conn_int.h
- *	  What the three files of connections share: conn.c has their lives and
- *	  limits, conn_in.c bytes to frames to records, conn_out.c outcomes to
- *	  answers.
+ *	  What the files of connections share: conn.c has their lives and limits,
+ *	  conn_in.c bytes to frames to records, conn_out.c outcomes to answers,
+ *	  conn_command.c commands to their devices.
  *
  * Frames are counted from 1.  Those from acked + 1 to counted stand in an array,
  *
@@ -22,6 +22,7 @@
 
 #include "adapter.h"
 #include "auth.h"
+#include "command.h"
 #include "config.h"
 #include "conn.h"
 #include "sink.h"
@@ -66,6 +67,10 @@ struct Conn
 	size_t		nrejections;
 	size_t		rejections_size;
 	bool		rejections_unsorted;	/* database connections decide in any order */
+
+	CommandOwner commands;
+	int64_t		command_until_us;	/* out has a command's bytes, which must not leave later */
+	int64_t		user_timeout_us;	/* the socket gives up what is unacknowledged then */
 
 	StatCounter reason;			/* of the end, from CONN_DRAINING on */
 	const char *detail;			/* static text or NULL */
@@ -121,6 +126,16 @@ extern bool conn_frames_reserve(Conn *conn);
 
 /* Answers the frames in front that are decided. */
 extern void conn_ack(Conn *conn);
+
+/* --- conn_command.c --- */
+extern void conn_commands_begin(Conn *conn);
+
+/* After a frame: its devices are those that the adapter now says. */
+extern void conn_commands_look(Conn *conn);
+extern void conn_on_answer(void *arg, const Answer *answer);
+
+/* Has a command been in out for too long?  Then the connection is closed. */
+extern bool conn_command_overdue(Conn *conn);
 
 static inline AckFrame *
 conn_frame(Conn *conn, uint64_t seq)

@@ -23,6 +23,8 @@ conn_flush(Conn *conn)
 
 	if (conn->state <= CONN_TLS)
 		return;
+	if (conn_command_overdue(conn))
+		return;
 	if (conn->out.len > conn->out_counted && conn->out_counted == 0)
 		conn->progress_us = clock_us();
 	while (buf_len(&conn->out) > 0)
@@ -57,6 +59,7 @@ conn_flush(Conn *conn)
 		}
 		return;
 	}
+	conn->command_until_us = 0;
 	if (waits)
 		event_del(&conn->writable);
 	if (conn->state == CONN_CLOSING)

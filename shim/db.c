@@ -304,14 +304,18 @@ on_io(evutil_socket_t fd, short what, void *arg)
 	else if ((db->watched & EV_WRITE) && !flush(db))
 		return;
 
-	/* Nobody uses LISTEN here, but an administrator's role might have it. */
 	if (db->state != DB_AWAY)
+		read_results(db);
+	if (db->state != DB_AWAY && db->state != DB_CONNECTING)
 	{
 		PGnotify   *notify;
 
 		while ((notify = PQnotifies(db->pg)) != NULL)
+		{
+			if (db->ops->notified != NULL)
+				db->ops->notified(db->arg, notify->extra);
 			PQfreemem(notify);
-		read_results(db);
+		}
 	}
 	/* The server may end an idle connection. */
 	if (db->state == DB_IDLE && PQstatus(db->pg) == CONNECTION_BAD)
@@ -380,7 +384,13 @@ db_query(Db *db, const char *sql)
 void
 db_query_param(Db *db, const char *sql, const char *param)
 {
-	sent(db, PQsendQueryParams(db->pg, sql, 1, NULL, &param, NULL, NULL, 0));
+	db_query_params(db, sql, 1, &param);
+}
+
+void
+db_query_params(Db *db, const char *sql, int n, const char *const *params)
+{
+	sent(db, PQsendQueryParams(db->pg, sql, n, NULL, params, NULL, NULL, 0));
 }
 
 void

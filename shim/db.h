@@ -27,6 +27,9 @@ typedef struct DbOps
 	 * Asked as the socket takes it.
 	 */
 	bool		(*copy) (void *arg, const char **data, size_t *len);
+
+	/* NOTIFY on a channel that the connection listens to; NULL: nobody cares. */
+	void		(*notified) (void *arg, const char *payload);
 } DbOps;
 
 typedef struct Db Db;
@@ -40,6 +43,7 @@ extern bool db_is_idle(const Db *db);
 /* Only when idle.  What goes wrong shows as lost() or as a result, later. */
 extern void db_query(Db *db, const char *sql);
 extern void db_query_param(Db *db, const char *sql, const char *param);
+extern void db_query_params(Db *db, const char *sql, int n, const char *const *params);
 
 /* Throws the connection away and makes a new one. */
 extern void db_reset(Db *db, const char *why);

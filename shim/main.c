@@ -15,6 +15,7 @@
 #include "adapter.h"
 #include "auth.h"
 #include "clock.h"
+#include "command.h"
 #include "config.h"
 #include "conn.h"
 #include "failures.h"
@@ -77,7 +78,8 @@ on_drain(evutil_socket_t fd, short what, void *arg)
 	(void) fd;
 	(void) what;
 	(void) arg;
-	if (conn_count() == 0 && listen_busy() == 0 && broker_busy() == 0 && kafka_busy() == 0 && sink_pending() == 0)
+	if (conn_count() == 0 && listen_busy() == 0 && broker_busy() == 0 && kafka_busy() == 0 && sink_pending() == 0 &&
+		command_busy() == 0)
 	{
 		log_info("drained");
 		event_base_loopbreak(base);
@@ -285,7 +287,8 @@ main(int argc, char **argv)
 	drain_timer = evtimer_new(base, on_drain, NULL);
 	log_info("starting", log_str("version", VERSION), log_int("pid", getpid()));
 
-	if (!sink_start(base) || !auth_start(base) || !clock_start(base) || !conn_start(base))
+	if (!sink_start(base) || !auth_start(base) || !clock_start(base) || !conn_start(base) ||
+		!command_start(base))
 	{
 		log_fatal("out_of_memory");
 		return 1;
@@ -304,6 +307,7 @@ main(int argc, char **argv)
 	revocation_stop();
 	conn_stop();
 	listen_stop();
+	command_stop();
 	clock_stop();
 	auth_stop();
 	sink_stop();

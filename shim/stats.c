@@ -53,6 +53,7 @@ static const MetricRow counter_rows[STAT_COUNTERS] = {
 	[STAT_CLOSED_WRITE_TIMEOUT] = {"connections_closed_total", "reason", "write_timeout", NULL},
 	[STAT_CLOSED_INPUT_MEMORY] = {"connections_closed_total", "reason", "input_memory", NULL},
 	[STAT_CLOSED_OVERLOAD] = {"connections_closed_total", "reason", "overload", NULL},
+	[STAT_CLOSED_COMMAND] = {"connections_closed_total", "reason", "command_expired", NULL},
 	[STAT_CLOSED_NO_MEMORY] = {"connections_closed_total", "reason", "no_memory", NULL},
 	[STAT_CLOSED_SHUTDOWN] = {"connections_closed_total", "reason", "shutdown", NULL},
 	[STAT_DATAGRAMS] = {"datagrams_total", NULL, NULL, "Datagrams read"},
@@ -116,6 +117,17 @@ static const MetricRow counter_rows[STAT_COUNTERS] = {
 	[STAT_VINS_REPLACED] = {"vins_total", "outcome", "replaced", "Vehicle identification numbers that were kept from the database"},
 	[STAT_VINS_REFUSED] = {"vins_total", "outcome", "refused", NULL},
 	[STAT_VINS_MASKED] = {"vins_total", "outcome", "masked", NULL},
+	[STAT_COMMANDS_SENT] = {"commands_sent_total", NULL, NULL, "Commands written to devices, repetitions too"},
+	[STAT_COMMANDS_CONFIRMED] = {"command_outcomes_total", "outcome", "confirmed", "What became of commands here"},
+	[STAT_COMMANDS_FAILED] = {"command_outcomes_total", "outcome", "failed", NULL},
+	[STAT_COMMANDS_UNSUPPORTED] = {"command_outcomes_total", "outcome", "unsupported", NULL},
+	[STAT_COMMANDS_UNANSWERED] = {"command_outcomes_total", "outcome", "unanswered", NULL},
+	[STAT_COMMANDS_RELEASED] = {"command_outcomes_total", "outcome", "released", NULL},
+	[STAT_COMMANDS_LEASED] = {"command_outcomes_total", "outcome", "leased", NULL},
+	[STAT_COMMAND_ANSWERS_STRAY] = {"command_answers_unexpected_total", NULL, NULL, "Answers to commands that do not wait for one"},
+	[STAT_COMMAND_REPORTS_LOST] = {"command_reports_lost_total", NULL, NULL, "Outcomes of commands that the database did not hear of"},
+	[STAT_COMMAND_DEVICES_REFUSED] = {"command_devices_refused_total", NULL, NULL, "Connected devices that get no commands, beyond a limit"},
+	[STAT_COMMAND_QUERIES_FAILED] = {"command_queries_failed_total", NULL, NULL, "Queries about commands that failed"},
 	[STAT_LOG_SUPPRESSED] = {"log_lines_suppressed_total", NULL, NULL, "Log lines left out at the limit"},
 };
 
@@ -144,6 +156,9 @@ static const MetricRow gauge_rows[STAT_GAUGES] = {
 	[GAUGE_BROKER_UNACKED] = {"broker_unacked", NULL, NULL, "Messages of brokers that are not committed yet"},
 	[GAUGE_KAFKA_PARTITIONS] = {"kafka_partitions", NULL, NULL, "Kafka partitions that are assigned"},
 	[GAUGE_KAFKA_LAG] = {"kafka_lag", NULL, NULL, "Messages of them that are not committed yet, as far as known"},
+	[GAUGE_COMMANDS_UP] = {"commands_up", NULL, NULL, "1 while the database can hand over commands"},
+	[GAUGE_COMMAND_DEVICES] = {"command_devices", NULL, NULL, "Connected devices that may be sent commands"},
+	[GAUGE_COMMANDS_IN_FLIGHT] = {"commands_in_flight", NULL, NULL, "Commands written and not answered yet"},
 	[GAUGE_START_TIME] = {"start_time_seconds", NULL, NULL, "When the daemon started, Unix time"},
 };
 

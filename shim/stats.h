@@ -49,6 +49,7 @@ typedef enum StatCounter
 	STAT_CLOSED_WRITE_TIMEOUT,	/* the peer does not read its answers */
 	STAT_CLOSED_INPUT_MEMORY,	/* unfinished frames hold too much memory */
 	STAT_CLOSED_OVERLOAD,		/* the sink's hard limit */
+	STAT_CLOSED_COMMAND,		/* a command expired before the peer had it */
 	STAT_CLOSED_NO_MEMORY,
 	STAT_CLOSED_SHUTDOWN,
 	/* datagrams */
@@ -123,6 +124,18 @@ typedef enum StatCounter
 	STAT_VINS_REPLACED,			/* by pseudonyms */
 	STAT_VINS_REFUSED,			/* records: there was no key */
 	STAT_VINS_MASKED,			/* in raw bytes and defects */
+	/* commands */
+	STAT_COMMANDS_SENT,			/* written to a connection */
+	STAT_COMMANDS_CONFIRMED,
+	STAT_COMMANDS_FAILED,		/* the device said no */
+	STAT_COMMANDS_UNSUPPORTED,	/* the protocol has no words for it */
+	STAT_COMMANDS_UNANSWERED,	/* expired after it was written */
+	STAT_COMMANDS_RELEASED,		/* taken and given back unwritten */
+	STAT_COMMANDS_LEASED,		/* another daemon has just taken it */
+	STAT_COMMAND_ANSWERS_STRAY, /* to nothing that waits for one */
+	STAT_COMMAND_REPORTS_LOST,	/* that the database will not hear of */
+	STAT_COMMAND_DEVICES_REFUSED,	/* at a limit */
+	STAT_COMMAND_QUERIES_FAILED,
 	STAT_LOG_SUPPRESSED,
 	STAT_COUNTERS
 } StatCounter;
@@ -154,6 +167,9 @@ typedef enum StatGauge
 	GAUGE_BROKER_UNACKED,		/* messages without PUBACK */
 	GAUGE_KAFKA_PARTITIONS,
 	GAUGE_KAFKA_LAG,			/* messages of them that are not settled */
+	GAUGE_COMMANDS_UP,			/* 1: the database wakes us */
+	GAUGE_COMMAND_DEVICES,		/* that may be sent commands */
+	GAUGE_COMMANDS_IN_FLIGHT,	/* written and not answered */
 	GAUGE_START_TIME,			/* Unix seconds */
 	STAT_GAUGES
 } StatGauge;

@@ -3,7 +3,7 @@
 CREATE FUNCTION fleet.listen(topic text, tenant_id integer DEFAULT 1) RETURNS text
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'listen';
-COMMENT ON FUNCTION fleet.listen(text, integer) IS 'Subscribes this session to a topic (live, alert, geofence, quarantine) of a tenant; returns the channel';
+COMMENT ON FUNCTION fleet.listen(text, integer) IS 'Subscribes this session to a topic (live, alert, geofence, quarantine, command) of a tenant; returns the channel';
 
 CREATE FUNCTION fleet.unlisten(topic text, tenant_id integer DEFAULT 1) RETURNS text
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE

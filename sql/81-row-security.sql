@@ -61,6 +61,7 @@ SELECT fleet.secure_table('fleet.geofence', 'geofence', 'reader', 'operator');
 SELECT fleet.secure_table('fleet.geofence_visit', 'geofence', 'reader');
 SELECT fleet.secure_table('fleet.rule', 'rule', 'reader', 'operator');
 SELECT fleet.secure_table('fleet.alert', 'alert', 'reader', 'operator');
+SELECT fleet.secure_table('fleet.command', 'command', 'reader');
 SELECT fleet.secure_table('fleet.batch', 'history', 'reader');
 SELECT fleet.secure_table('fleet.quarantine', 'quarantine', 'operator', 'operator');
 SELECT fleet.secure_table('fleet.audit_log', 'audit', 'admin');

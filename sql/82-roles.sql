@@ -28,13 +28,16 @@ BEGIN
 
     -- what the daemon tells besides
     GRANT EXECUTE ON FUNCTION fleet.rekey_from_sources(integer[], text[], text[]) TO fleet_daemon;
+    -- the daemon's connection for commands
+    GRANT EXECUTE ON FUNCTION fleet.daemon_listen(), fleet.pending_commands(jsonb), fleet.claim_commands(text, jsonb),
+        fleet.report_commands(text, jsonb) TO fleet_daemon;
 
     GRANT EXECUTE ON FUNCTION fleet.login(text), fleet.login_local(text) TO fleet_ingest, fleet_reader;
 
     -- one tenant, reading
     GRANT SELECT (tenant_id, name, auto_register, created_at) ON fleet.tenant TO fleet_reader;
     GRANT SELECT ON fleet.contract, fleet.vehicle, fleet.device, fleet.event, fleet.telemetry, fleet.vehicle_state,
-        fleet.geofence, fleet.geofence_visit, fleet.rule, fleet.standard_rule, fleet.alert, fleet.open_alert, fleet.batch TO fleet_reader;
+        fleet.geofence, fleet.geofence_visit, fleet.rule, fleet.standard_rule, fleet.alert, fleet.open_alert, fleet.command, fleet.batch TO fleet_reader;
 
     -- one tenant, at work
     GRANT SELECT ON fleet.quarantine TO fleet_operator;
@@ -47,6 +50,9 @@ BEGIN
     GRANT DELETE,
         INSERT (tenant_id, name, condition, hold, clear_condition, silence, severity, vehicle_type, message, enabled),
         UPDATE (name, condition, hold, clear_condition, silence, severity, vehicle_type, message, enabled) ON fleet.rule TO fleet_operator;
+
+    GRANT EXECUTE ON FUNCTION fleet.send_command(bigint, text, jsonb, interval), fleet.send_command(text, text, jsonb, interval, integer),
+        fleet.cancel_command(bigint) TO fleet_operator;
 
     -- one tenant's registry
     GRANT UPDATE (name, auto_register) ON fleet.tenant TO fleet_admin;

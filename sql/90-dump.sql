@@ -19,6 +19,7 @@ SELECT pg_catalog.pg_extension_config_dump('fleet.rule', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.alert', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.batch', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.quarantine', '');
+SELECT pg_catalog.pg_extension_config_dump('fleet.command', '');
 
 SELECT pg_catalog.pg_extension_config_dump('fleet.tenant_tenant_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.vehicle_vehicle_id_seq', '');
@@ -29,6 +30,7 @@ SELECT pg_catalog.pg_extension_config_dump('fleet.rule_rule_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.alert_alert_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.batch_batch_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.quarantine_quarantine_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('fleet.command_command_id_seq', '');
 
 -- Rows carry the transaction they came with, by which cursors find what is
 -- new.  In another cluster those numbers mean nothing.
@@ -40,6 +42,7 @@ BEGIN
     UPDATE fleet.alert SET xact_id = pg_current_xact_id();
     UPDATE fleet.geofence_visit SET xact_id = pg_current_xact_id();
     UPDATE fleet.quarantine SET xact_id = pg_current_xact_id();
+    UPDATE fleet.command SET xact_id = pg_current_xact_id();
 END
 $$;
 COMMENT ON FUNCTION fleet.after_restore() IS 'Call once after a dump was restored into another cluster: makes cursors work there';

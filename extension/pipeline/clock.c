@@ -2,7 +2,8 @@
  * clock.c
  *	  fleet.tick(): what must happen because time passes, not because a report came.
  *
- * Silences, holds and dwells end by the clock; partitions are made ahead.
+ * Silences, holds and dwells end by the clock, commands expire; partitions are
+ * made ahead.
  * fleetd calls this every second; any number of callers may, one works at a
  * time and the others return at once.
  */
@@ -114,6 +115,14 @@ sweep_geofences(TimestampTz now)
 	next_look = now + TICK_SWEEP_INTERVAL_S * USECS_PER_SEC;
 }
 
+static void
+expire_commands(void)
+{
+	static SPIPlanPtr plan = NULL;
+
+	(void) plan_select(&plan, "SELECT fleet.expire_commands()", 0, NULL, NULL);
+}
+
 /* tick() returns integer: how many vehicles were looked at */
 Datum
 tick(PG_FUNCTION_ARGS)
@@ -157,6 +166,7 @@ tick(PG_FUNCTION_ARGS)
 		alert_store(&result, 0);
 		announce(0, NIL, &result, NULL, 0);
 	}
+	expire_commands();
 	sweep_geofences(now);
 	make_partitions_ahead(now);
 	owner_end(&guard);

@@ -27,7 +27,8 @@ static const char *const topic_names[] = {
 	[TOPIC_LIVE] = "live",
 	[TOPIC_ALERT] = "alert",
 	[TOPIC_GEOFENCE] = "geofence",
-	[TOPIC_QUARANTINE] = "quarantine"
+	[TOPIC_QUARANTINE] = "quarantine",
+	[TOPIC_COMMAND] = "command"
 };
 
 PG_FUNCTION_INFO_V1(listen);
@@ -48,7 +49,7 @@ topic_by_name(const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("unknown topic \"%s\"", name),
-			 errhint("Topics are live, alert, geofence and quarantine.")));
+			 errhint("Topics are live, alert, geofence, quarantine and command.")));
 	return TOPIC_LIVE;
 }
 

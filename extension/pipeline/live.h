@@ -9,7 +9,8 @@
 
 typedef enum Topic
 {
-	TOPIC_LIVE, TOPIC_ALERT, TOPIC_GEOFENCE, TOPIC_QUARANTINE
+	TOPIC_LIVE, TOPIC_ALERT, TOPIC_GEOFENCE, TOPIC_QUARANTINE,
+	TOPIC_COMMAND				/* sent by fleet.command_announce() */
 } Topic;
 
 extern const char *topic_name(Topic topic);

@@ -8,7 +8,7 @@
 #include "pipeline/contract.h"
 #include "pipeline/report.h"
 
-#define CHANNEL_TOPICS 4		/* live, alert, geofence, quarantine */
+#define CHANNEL_TOPICS 5		/* live, alert, geofence, quarantine, command */
 
 typedef struct RegistryTenant
 {

@@ -6,12 +6,15 @@
 #include "gt06.h"
 
 #include <stdio.h>
+#include <string.h>
 
+#include "command_text.h"
 #include "crc.h"
 #include "tracker_text.h"
 
 #define LENGTH_MAX 16384		/* of a 7979 frame; who claims more is lost */
 #define UNTERMINATED_MAX 1024	/* bytes to look for an end that the length missed */
+#define COMMAND_MAX 240			/* bytes of a command's text: a short frame holds 250 of content */
 #define MALFORMED_MAX 16			/* in a row, before the connection is given up */
 #define LENGTH_MIN 5			/* type, serial, checksum */
 
@@ -127,7 +130,7 @@ parse(const Frame *frame, Gt06Message *m)
 static bool
 add_answer(Buf *out, uint8_t type, bool extended, const unsigned char *content, size_t n, uint16_t serial)
 {
-	unsigned char bytes[32];
+	unsigned char bytes[32 + COMMAND_MAX];
 	size_t		at = 0;
 	uint16_t	crc;
 
@@ -194,6 +197,7 @@ login(Session *session, const Gt06Message *m, Decoded *out)
 	if (session->device[0] != '\0' && strcmp(session->device, device) != 0)
 		return refuse(out, "identity changed");
 	snprintf(session->device, sizeof(session->device), "%s", device);
+	session->takes_commands = true;
 	state->zone_seconds = m->length >= 12 ? zone_of(gt06_u16(m->content + 10)) : 0;
 	if (!add_answer(out->reply, m->type, m->extended, NULL, 0, m->serial))
 		return refuse(out, "out of memory");
@@ -311,7 +315,8 @@ gt06_decode(Session *session, const Frame *frame, Decoded *out)
 			return refuse(out, "identity changed");
 		snprintf(session->device, sizeof(session->device), "%s", device);
 	}
-	if (session->device[0] == '\0')
+	session->takes_commands = session->device[0] != '\0';
+	if (!session->takes_commands)
 	{
 		gt06_begin(session, out);
 		out->record->raw = (Str) {frame->data, (uint32_t) frame->length};
@@ -343,6 +348,27 @@ gt06_ack(Session *session, const Ack *ack, Buf *out)
 	}
 }
 
+/* 80: size, the server's mark, which comes back with the answer, text. */
+static CommandStatus
+gt06_command(Session *session, const Command *command, const char **why, Buf *out)
+{
+	Gt06Session *state = session->state;
+	unsigned char content[5 + COMMAND_MAX + 1];
+	size_t		n;
+
+	if (!command_plain(command, (char *) content + 5, COMMAND_MAX + 1, why))
+		return COMMAND_UNSUPPORTED;
+	n = strlen((char *) content + 5);
+	content[0] = (unsigned char) (4 + n);
+	for (int i = 0; i < 4; i++)
+		content[1 + i] = (unsigned char) ((uint64_t) command->id >> (24 - 8 * i));
+	if (!add_answer(out, 0x80, false, content, 5 + n, ++state->serial))
+		return COMMAND_NOT_NOW;
+	state->unanswered |= state->command_id != 0;
+	state->command_id = command->id;
+	return COMMAND_WRITTEN;
+}
+
 const Adapter adapter_gt06 = {
 	.name = "gt06",
 	.help = "GT06, Concox and relatives, binary",
@@ -350,5 +376,6 @@ const Adapter adapter_gt06 = {
 	.session_size = sizeof(Gt06Session),
 	.frame = gt06_frame,
 	.decode = gt06_decode,
-	.ack = gt06_ack
+	.ack = gt06_ack,
+	.command = gt06_command
 };

@@ -11,6 +11,9 @@ typedef struct Gt06Session
 {
 	int32_t		zone_seconds;	/* east of Greenwich, as the login said */
 	int			malformed;		/* frames since the last good one */
+	int64_t		command_id;		/* that waits for an answer; 0: none */
+	uint16_t	serial;			/* of what we send unasked */
+	bool		unanswered;		/* a command before that was not answered */
 } Gt06Session;
 
 /* A frame whose length, end and checksum are right. */

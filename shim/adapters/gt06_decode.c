@@ -307,6 +307,28 @@ put_utf16(Record *r, Str name, const unsigned char *p, size_t n)
 		(void) !record_add_text(r, name, (Str) {text, (uint32_t) at});
 }
 
+/*
+ * The mark tells which command it answers.  Some models send 0 always: then it
+ * is the one that waits, unless one before was never answered.
+ */
+static void
+answer_command(Session *session, uint32_t mark, Decoded *out)
+{
+	Gt06Session *state = session->state;
+	const RecordSignal *last = out->record->nsignals > 0 ? &out->record->signals[out->record->nsignals - 1] : NULL;
+	Answer		answer = {.command_id = state->command_id,.ok = true};
+
+	if (state->command_id == 0 || (mark != (uint32_t) state->command_id && (mark != 0 || state->unanswered)))
+		return;
+	if (last != NULL && last->kind == RECORD_TEXT && last->name.len == 14 &&
+		memcmp(last->name.data, "command_result", 14) == 0)
+		answer.text = last->text;
+	state->command_id = 0;
+	state->unanswered = false;
+	if (out->answer != NULL)
+		out->answer(out->emit_arg, &answer);
+}
+
 /* 15: size, the server's mark, text, language.  21: the mark, encoding, text. */
 static Gt06Result
 command_answer(Session *session, const Gt06Message *m, Decoded *out)
@@ -325,6 +347,7 @@ command_answer(Session *session, const Gt06Message *m, Decoded *out)
 			put_utf16(out->record, RECORD_STR("command_result"), p + 5, n - 5);
 		else
 			gt06_put_text(out->record, RECORD_STR("command_result"), p + 5, n - 5);
+		answer_command(session, gt06_u32(p), out);
 		put_worded_place(out->record, p + 5, n - 5);
 		return gt06_emit(m, out);
 	}
@@ -333,6 +356,7 @@ command_answer(Session *session, const Gt06Message *m, Decoded *out)
 	/* The size counts the mark too; some models leave it 0. */
 	size = p[0] >= 4 && p[0] <= n - 1 ? p[0] - 4u : n - 5 - (n >= 7 ? 2 : 0);
 	gt06_put_text(out->record, RECORD_STR("command_result"), p + 5, size);
+	answer_command(session, gt06_u32(p + 1), out);
 	return gt06_emit(m, out);
 }
 

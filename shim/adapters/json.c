@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "adapter.h"
+#include "command_text.h"
 #include "json_decode.h"
 
 /* A line ends with "\n"; "\r\n" does as well. */
@@ -59,9 +60,34 @@ without_token(const Session *session, struct json_object *object)
 	return session->token_optional && json_object_object_get_ex(object, "auth", &value) && value == NULL;
 }
 
-/* {"auth":"TOKEN"} or {"auth":null}, and perhaps "mapping":"NAME". */
+/*
+ * "commands":true, for the devices that it reports for, or "commands":"DEVICE".
+ * False when it is neither, or not the device that the peer is known to be.
+ */
+static bool
+take_commands(struct json_object *object, Session *session)
+{
+	char		device[DEVICE_MAX + 1];
+	struct json_object *value;
+
+	if (!json_object_object_get_ex(object, "commands", &value))
+		return true;
+	if (json_object_is_type(value, json_type_boolean))
+	{
+		session->takes_commands = json_object_get_boolean(value);
+		return true;
+	}
+	if (!take_string(object, "commands", device, sizeof(device)) || device[0] == '\0' ||
+		(session->device[0] != '\0' && strcmp(session->device, device) != 0))
+		return false;
+	memcpy(session->device, device, sizeof(device));
+	session->takes_commands = true;
+	return true;
+}
+
+/* {"auth":"TOKEN"} or {"auth":null}, and perhaps "mapping":"NAME" and "commands". */
 static DecodeStatus
-json_hello(const Session *session, const char *line, size_t len, Decoded *out)
+json_hello(Session *session, const char *line, size_t len, Decoded *out)
 {
 	struct json_tokener *tokener = json_tokener_new_ex(4);
 	struct json_object *object = NULL;
@@ -72,7 +98,8 @@ json_hello(const Session *session, const char *line, size_t len, Decoded *out)
 	if (object != NULL && json_object_is_type(object, json_type_object) &&
 		take_string(object, "mapping", out->mapping, sizeof(out->mapping)) &&
 		(without_token(session, object) ||
-		 (take_string(object, "auth", out->token, sizeof(out->token)) && out->token[0] != '\0')))
+		 (take_string(object, "auth", out->token, sizeof(out->token)) && out->token[0] != '\0')) &&
+		take_commands(object, session))
 		status = DECODE_HELLO;
 	if (status == DECODE_BAD)
 	{
@@ -83,6 +110,36 @@ json_hello(const Session *session, const char *line, size_t len, Decoded *out)
 	if (tokener != NULL)
 		json_tokener_free(tokener);
 	return status;
+}
+
+/* Does the line begin with {"confirm"? */
+static bool
+is_confirmation(const char *line, size_t len)
+{
+	static const char word[] = "\"confirm\"";
+	const char *end = line + len;
+
+	while (line < end && (*line == ' ' || *line == '\t'))
+		line++;
+	if (line == end || *line++ != '{')
+		return false;
+	while (line < end && (*line == ' ' || *line == '\t'))
+		line++;
+	return (size_t) (end - line) >= sizeof(word) - 1 && memcmp(line, word, sizeof(word) - 1) == 0;
+}
+
+/* {"confirm":{"id":7,"ok":true,"answer":"..."}}: not counted; one that is none goes to quarantine. */
+static DecodeStatus
+json_confirmation(Session *session, const char *line, size_t len, Decoded *out)
+{
+	if (command_read_answer(line, len, "confirm", (Str) {NULL, 0}, out))
+		return DECODE_IGNORED;
+	record_reset(out->record);
+	out->record->received_at_us = session->now_us;
+	record_set_defect(out->record, "malformed", RECORD_STR("confirm"));
+	out->record->raw = (Str) {line, (uint32_t) len};
+	out->emit(out->emit_arg, out->record);
+	return DECODE_OK;
 }
 
 static DecodeStatus
@@ -97,6 +154,8 @@ json_document(Session *session, const Frame *frame, Decoded *out)
 		return DECODE_IGNORED;
 	if (!session->authenticated)
 		return json_hello(session, line, len, out);
+	if (session->takes_commands && is_confirmation(line, len))
+		return json_confirmation(session, line, len, out);
 	json_decode(session->mapping, line, len, out->record);
 	if (session->certificate[0] != '\0')
 		(void) record_bind(out->record, (Str) {session->certificate, (uint32_t) strlen(session->certificate)},
@@ -156,6 +215,17 @@ json_ack(Session *session, const Ack *ack, Buf *out)
 		buf_release(out);
 }
 
+/* {"command":{"id":7,"device":"...","name":"...","arguments":{...},"expires":"..."}} */
+static CommandStatus
+json_command(Session *session, const Command *command, const char **why, Buf *out)
+{
+	(void) session;
+	(void) why;
+	if (!buf_add(out, "{\"command\":", 11) || !command_document(command, out) || !buf_add(out, "}\n", 2))
+		return COMMAND_NOT_NOW;
+	return COMMAND_WRITTEN;
+}
+
 /* Other reasons have been told already, or need no words. */
 static void
 json_farewell(Session *session, const char *reason, Buf *out)
@@ -193,5 +263,6 @@ const Adapter adapter_json = {
 	.decode = json_document,
 	.welcome = json_welcome,
 	.ack = json_ack,
+	.command = json_command,
 	.farewell = json_farewell
 };

@@ -3,15 +3,17 @@
  *	  A server of MQTT 3.1.1 and 5 that vehicles publish to;
  *	  docs/protocols/mqtt.md has the protocol.
  *
- * PUBACK waits for the commit.  Nothing is ever delivered to a client, so that
- * sessions, subscriptions and retained messages come to nothing: a message that
- * is sent again on a new connection is recognised by what it says.
+ * PUBACK waits for the commit.  Nothing is ever delivered to a client but
+ * commands to the vehicle that it subscribes as, and those are kept elsewhere: so
+ * sessions and retained messages come to nothing, and a message that is sent
+ * again on a new connection is recognised by what it says.
  */
 #include <openssl/evp.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "adapter.h"
+#include "command_text.h"
 #include "mqtt_packet.h"
 #include "mqtt_report.h"
 #include "topic.h"
@@ -19,6 +21,8 @@
 #define KEY_SIZE 16				/* bytes of a client's identity */
 #define BUCKETS 4096			/* of all clients; a power of two */
 #define UNACKED_MAX 65535		/* PUBLISH packets with QoS 1, as MQTT has it */
+#define TOPIC_KEPT 256			/* bytes of a topic for commands */
+#define ANSWER "/answer"		/* behind it: where a vehicle answers */
 #define AHEAD_MAX_US 60000000	/* of a vehicle's clock */
 #define TAG_ID 0xFFFF
 #define TAG_ANSWER 0x10000		/* QoS 1 */
@@ -48,6 +52,14 @@ struct MqttSession
 	int64_t		last_us;		/* time of the last report of the will's vehicle */
 	char		vehicle[DEVICE_MAX + 1];	/* the will's; "": not known yet */
 	char		assigned_id[24];
+
+	/* Commands: while subscribed. */
+	char		topic[TOPIC_KEPT + 1];	/* "": not subscribed */
+	bool		bound;			/* the session's device is that of the topic */
+	uint8_t		qos;
+	uint16_t	last_id;		/* of a PUBLISH of ours */
+	uint16_t	undelivered;	/* of them without PUBACK */
+	uint16_t	receive_max;	/* how many of these the client takes */
 
 	/* in the table of clients, when linked */
 	bool		linked;
@@ -292,6 +304,7 @@ mqtt_connect(Session *session, const char *body, size_t len, Decoded *out)
 	mqtt->expiry_zero = connect.properties.session_expiry != 0;
 	mqtt->problem_info = connect.properties.problem_info;
 	mqtt->max_packet = connect.properties.max_packet;
+	mqtt->receive_max = connect.properties.receive_max;
 	mqtt->session = session;
 	mqtt->opened_us = session->now_us;
 	mqtt->phase = PHASE_CHECKING;
@@ -327,6 +340,124 @@ report_connected(Session *session, Str vehicle, Decoded *out)
 	out->emit(out->emit_arg, out->record);
 }
 
+/* Is that vehicle the one that the connection is known to be, if it is? */
+static bool
+is_own(const Session *session, Str vehicle)
+{
+	const char *known = session->certificate[0] != '\0' ? session->certificate : session->device;
+
+	return vehicle.len <= DEVICE_MAX &&
+		(known[0] == '\0' || (strlen(known) == vehicle.len && memcmp(known, vehicle.data, vehicle.len) == 0));
+}
+
+/* A topic of a connection has one vehicle, and a connection has one topic. */
+static bool
+subscribe_commands(Session *session, Str filter, uint8_t qos)
+{
+	MqttSession *mqtt = session->state;
+	Str			vehicle;
+
+	if (session->command_topic == NULL || filter.len > TOPIC_KEPT || memchr(filter.data, '+', filter.len) != NULL ||
+		memchr(filter.data, '#', filter.len) != NULL || memchr(filter.data, '\0', filter.len) != NULL ||
+		!topic_match(session->command_topic, filter.data, filter.len, &vehicle) || !is_own(session, vehicle))
+		return false;
+	if (session->device[0] == '\0')
+	{
+		memcpy(session->device, vehicle.data, vehicle.len);
+		session->device[vehicle.len] = '\0';
+		mqtt->bound = true;
+	}
+	memcpy(mqtt->topic, filter.data, filter.len);
+	mqtt->topic[filter.len] = '\0';
+	mqtt->qos = qos;
+	session->takes_commands = true;
+	return true;
+}
+
+static bool
+unsubscribe_commands(Session *session, Str filter)
+{
+	MqttSession *mqtt = session->state;
+
+	if (filter.len == 0 || strlen(mqtt->topic) != filter.len || memcmp(mqtt->topic, filter.data, filter.len) != 0)
+		return false;
+	mqtt->topic[0] = '\0';
+	session->takes_commands = false;
+	if (mqtt->bound)
+		session->device[0] = '\0';
+	mqtt->bound = false;
+	return true;
+}
+
+static DecodeStatus
+mqtt_filters(Session *session, bool subscribe, const char *body, size_t len, Decoded *out)
+{
+	MqttSession *mqtt = session->state;
+	MqttFilters filters;
+	Str			filter;
+	unsigned char *codes;
+	uint16_t	id;
+	uint8_t		qos;
+	const char *reason;
+	int			code = mqtt_parse_filters(mqtt->version, subscribe, body, len, &id, &filters, &reason);
+
+	if (code != MQTT_OK)
+		return bad_packet(mqtt, out, (uint8_t) code, reason);
+	if (!mqtt_add_suback(out->reply, mqtt->version, subscribe, id, filters.n, &codes))
+		return bad_packet(mqtt, out, MQTT_UNSPECIFIED, "out of memory");
+	for (size_t i = 0; mqtt_next_filter(&filters, subscribe, &filter, &qos); i++)
+	{
+		uint8_t		granted = qos > 0 ? 1 : 0;
+
+		if (subscribe ? subscribe_commands(session, filter, granted) : unsubscribe_commands(session, filter))
+			if (codes != NULL)
+				codes[i] = granted;
+	}
+	return DECODE_REPLY;
+}
+
+/* To what was published on "command/{vehicle}/answer"; it need not be the connection that subscribed. */
+static bool
+is_answer(const Session *session, Str topic, Str *vehicle)
+{
+	size_t		tail = sizeof(ANSWER) - 1;
+
+	return session->command_topic != NULL && topic.len > tail &&
+		memcmp(topic.data + topic.len - tail, ANSWER, tail) == 0 &&
+		topic_match(session->command_topic, topic.data, topic.len - tail, vehicle) && is_own(session, *vehicle);
+}
+
+static DecodeStatus
+mqtt_answer(Session *session, const MqttPublish *publish, Str vehicle, Decoded *out)
+{
+	Record	   *record = out->record;
+
+	if (command_read_answer(publish->payload.data, publish->payload.len, NULL, vehicle, out))
+		return publish->qos > 0 ? DECODE_OK : DECODE_IGNORED;
+	record_reset(record);
+	record->device = vehicle;
+	record->received_at_us = session->now_us;
+	record_set_defect(record, "malformed", RECORD_STR("answer"));
+	record->raw = publish->payload;
+	out->emit(out->emit_arg, record);
+	return DECODE_OK;
+}
+
+static DecodeStatus
+mqtt_puback(MqttSession *mqtt, const char *body, size_t len, Decoded *out)
+{
+	const char *reason;
+	uint16_t	id;
+	int			code = mqtt_parse_puback(mqtt->version, body, len, &id, &reason);
+
+	if (code != MQTT_OK)
+		return bad_packet(mqtt, out, (uint8_t) code, reason);
+	if (mqtt->undelivered == 0)
+		return bad_packet(mqtt, out, MQTT_PROTOCOL_ERROR, "answer to what was never sent");
+	mqtt->undelivered--;
+	return DECODE_IGNORED;
+}
+
 static DecodeStatus
 mqtt_publish(Session *session, uint8_t flags, const char *body, size_t len, Decoded *out)
 {
@@ -346,6 +477,8 @@ mqtt_publish(Session *session, uint8_t flags, const char *body, size_t len, Deco
 		mqtt->unacked++;
 		out->tag = TAG_ANSWER | publish.id;
 	}
+	if (is_answer(session, publish.topic, &vehicle))
+		return mqtt_answer(session, &publish, vehicle, out);
 	vehicle = mqtt_report(session->topic, session->mapping, &publish, (Str) {body, (uint32_t) len},
 						  session->now_us, record);
 	if (is_foreign(session, publish.topic))
@@ -365,21 +498,6 @@ mqtt_publish(Session *session, uint8_t flags, const char *body, size_t len, Deco
 	if (mqtt->has_will && record->defect.len == 0 && record->has_event_time)
 		report_connected(session, vehicle, out);
 	return DECODE_OK;
-}
-
-static DecodeStatus
-mqtt_filters(MqttSession *mqtt, bool subscribe, const char *body, size_t len, Decoded *out)
-{
-	uint16_t	id;
-	size_t		filters;
-	const char *reason;
-	int			code = mqtt_parse_filters(mqtt->version, subscribe, body, len, &id, &filters, &reason);
-
-	if (code != MQTT_OK)
-		return bad_packet(mqtt, out, (uint8_t) code, reason);
-	if (!mqtt_add_suback(out->reply, mqtt->version, subscribe, id, filters))
-		return bad_packet(mqtt, out, MQTT_UNSPECIFIED, "out of memory");
-	return DECODE_REPLY;
 }
 
 static DecodeStatus
@@ -427,7 +545,9 @@ mqtt_decode(Session *session, const Frame *frame, Decoded *out)
 	{
 		case MQTT_SUBSCRIBE:
 		case MQTT_UNSUBSCRIBE:
-			return mqtt_filters(mqtt, type == MQTT_SUBSCRIBE, body, len, out);
+			return mqtt_filters(session, type == MQTT_SUBSCRIBE, body, len, out);
+		case MQTT_PUBACK:
+			return mqtt_puback(mqtt, body, len, out);
 		case MQTT_PINGREQ:
 			if (len != 0)
 				return bad_packet(mqtt, out, MQTT_MALFORMED, "bad PINGREQ");
@@ -460,6 +580,42 @@ mqtt_welcome(Session *session, Welcome welcome, Buf *out)
 		buf_release(out);
 	if (welcome == WELCOME_OK)
 		client_link(session->state);
+}
+
+static CommandStatus
+mqtt_command(Session *session, const Command *command, const char **why, Buf *out)
+{
+	MqttSession *mqtt = session->state;
+	Str			topic = {mqtt->topic, (uint32_t) strlen(mqtt->topic)};
+	Buf			document = {0};
+	uint16_t	id = 0;
+	CommandStatus status = COMMAND_NOT_NOW;
+
+	if (mqtt->qos > 0)
+	{
+		if (mqtt->receive_max > 0 && mqtt->undelivered >= mqtt->receive_max)
+			return COMMAND_NOT_NOW;
+		id = mqtt->last_id == UINT16_MAX ? 1 : mqtt->last_id + 1;
+	}
+	if (command_document(command, &document))
+	{
+		if (mqtt->max_packet > 0 && buf_len(&document) + topic.len + 10 > mqtt->max_packet)
+		{
+			*why = "packet too large for the client";
+			status = COMMAND_UNSUPPORTED;
+		}
+		else if (mqtt_add_publish(out, mqtt->version, id, topic, (Str) {buf_data(&document), (uint32_t) buf_len(&document)}))
+		{
+			status = COMMAND_WRITTEN;
+			if (id != 0)
+			{
+				mqtt->last_id = id;
+				mqtt->undelivered++;
+			}
+		}
+	}
+	buf_release(&document);
+	return status;
 }
 
 static uint8_t
@@ -569,6 +725,7 @@ const Adapter adapter_mqtt = {
 	.decode = mqtt_decode,
 	.welcome = mqtt_welcome,
 	.ack = mqtt_ack,
+	.command = mqtt_command,
 	.farewell = mqtt_farewell,
 	.over = mqtt_over
 };

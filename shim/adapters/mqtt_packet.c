@@ -403,13 +403,13 @@ filter_valid(Str filter)
 
 int
 mqtt_parse_filters(uint8_t version, bool subscribe, const char *body, size_t len,
-				   uint16_t *id, size_t *filters, const char **reason)
+				   uint16_t *id, MqttFilters *filters, const char **reason)
 {
 	Reader		r = {body, body + len, false};
 	MqttProperties p;
 	int			code;
 
-	*filters = 0;
+	memset(filters, 0, sizeof(*filters));
 	*id = (uint16_t) take_number(&r, 2);
 	if (!r.bad && *id == 0)
 		return fail(reason, MQTT_PROTOCOL_ERROR, "packet identifier 0");
@@ -419,6 +419,8 @@ mqtt_parse_filters(uint8_t version, bool subscribe, const char *body, size_t len
 		if (code != MQTT_OK)
 			return code;
 	}
+	filters->at = r.at;
+	filters->end = r.end;
 	while (!r.bad && r.at < r.end)
 	{
 		Str			filter = take_text(&r);
@@ -427,12 +429,37 @@ mqtt_parse_filters(uint8_t version, bool subscribe, const char *body, size_t len
 		if (r.bad || !filter_valid(filter) || (options & 3) == 3 || (options & 0xC0) != 0 ||
 			(version == 4 && options > 2) || (options & 0x30) == 0x30)
 			return fail(reason, MQTT_MALFORMED, "bad topic filter");
-		++*filters;
+		filters->n++;
 	}
 	if (r.bad)
 		return fail(reason, MQTT_MALFORMED, "bad subscription");
-	if (*filters == 0)
+	if (filters->n == 0)
 		return fail(reason, MQTT_PROTOCOL_ERROR, "no topic filter");
+	return MQTT_OK;
+}
+
+bool
+mqtt_next_filter(MqttFilters *filters, bool subscribe, Str *filter, uint8_t *qos)
+{
+	Reader		r = {filters->at, filters->end, false};
+
+	if (r.at == r.end)
+		return false;
+	*filter = take_text(&r);
+	*qos = subscribe ? (uint8_t) take_number(&r, 1) & 3 : 0;
+	filters->at = r.at;
+	return !r.bad;
+}
+
+int
+mqtt_parse_puback(uint8_t version, const char *body, size_t len, uint16_t *id, const char **reason)
+{
+	Reader		r = {body, body + len, false};
+
+	/* A reason and properties may follow in MQTT 5; neither matters. */
+	*id = (uint16_t) take_number(&r, 2);
+	if (r.bad || *id == 0 || (version == 4 && r.at != r.end))
+		return fail(reason, MQTT_MALFORMED, "bad PUBACK");
 	return MQTT_OK;
 }
 
@@ -610,25 +637,28 @@ mqtt_add_puback(Buf *out, uint8_t version, uint16_t id, uint8_t code, Str text)
 }
 
 bool
-mqtt_add_suback(Buf *out, uint8_t version, bool subscribe, uint16_t id, size_t filters)
+mqtt_add_suback(Buf *out, uint8_t version, bool subscribe, uint16_t id, size_t filters,
+				unsigned char **codes)
 {
 	unsigned char type = (unsigned char) ((subscribe ? MQTT_SUBACK : MQTT_UNSUBACK) << 4);
 	unsigned char begin[3] = {(unsigned char) (id >> 8), (unsigned char) id, 0};
 	size_t		nbegin = version == 5 ? 3 : 2;
 	unsigned char code = !subscribe ? MQTT_NO_SUBSCRIPTION :
 		version == 5 ? MQTT_NOT_AUTHORIZED : MQTT_UNSPECIFIED;
-	char	   *codes;
+	char	   *written;
 
+	*codes = NULL;
 	if (!subscribe && version != 5)
 		filters = 0;			/* its UNSUBACK has no codes */
 	if (!buf_add(out, &type, 1) || !add_variable(out, nbegin + filters) || !buf_add(out, begin, nbegin))
 		return false;
 	if (filters == 0)
 		return true;
-	codes = buf_reserve(out, filters);
-	if (codes == NULL)
+	written = buf_reserve(out, filters);
+	if (written == NULL)
 		return false;
-	memset(codes, code, filters);
+	memset(written, code, filters);
+	*codes = (unsigned char *) written;
 	buf_commit(out, filters);
 	return true;
 }
@@ -686,6 +716,19 @@ mqtt_add_connect(Buf *out, const MqttConnect *connect)
 		buf_add(out, begin, n) && add_text(out, connect->client_id) &&
 		(!connect->has_user || add_text(out, connect->user)) &&
 		(!connect->has_password || add_text(out, connect->password));
+}
+
+bool
+mqtt_add_publish(Buf *out, uint8_t version, uint16_t id, Str topic, Str payload)
+{
+	unsigned char begin[2] = {(unsigned char) (id >> 8), (unsigned char) id};
+	size_t		nid = id != 0 ? 2 : 0;
+	size_t		nproperties = version == 5 ? 1 : 0;
+
+	return buf_add(out, id != 0 ? "\x32" : "\x30", 1) &&
+		add_variable(out, 2 + topic.len + nid + nproperties + payload.len) &&
+		add_text(out, topic) && buf_add(out, begin, nid) && buf_add(out, "\0", nproperties) &&
+		buf_add(out, payload.data, payload.len);
 }
 
 bool

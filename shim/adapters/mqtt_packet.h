@@ -94,6 +94,14 @@ typedef struct MqttPublish
 	Str			payload;
 } MqttPublish;
 
+/* Of a SUBSCRIBE or UNSUBSCRIBE. */
+typedef struct MqttFilters
+{
+	size_t		n;
+	const char *at;				/* for mqtt_next_filter */
+	const char *end;
+} MqttFilters;
+
 typedef enum MqttHeader
 {
 	MQTT_HEADER_OK,
@@ -109,7 +117,10 @@ extern int	mqtt_parse_connect(const char *body, size_t len, MqttConnect *out, co
 extern int	mqtt_parse_publish(uint8_t version, uint8_t flags, const char *body, size_t len,
 							   MqttPublish *out, const char **reason);
 extern int	mqtt_parse_filters(uint8_t version, bool subscribe, const char *body, size_t len,
-							   uint16_t *id, size_t *filters, const char **reason);
+							   uint16_t *id, MqttFilters *filters, const char **reason);
+
+/* False when there is no more; qos is 0 for UNSUBSCRIBE. */
+extern bool mqtt_next_filter(MqttFilters *filters, bool subscribe, Str *filter, uint8_t *qos);
 extern int	mqtt_parse_disconnect(uint8_t version, const char *body, size_t len, uint8_t *code,
 								  MqttProperties *properties, const char **reason);
 
@@ -128,9 +139,17 @@ extern bool mqtt_add_connack(Buf *out, const MqttConnack *connack) __attribute__
 extern bool mqtt_add_puback(Buf *out, uint8_t version, uint16_t id, uint8_t code, Str text)
 			__attribute__((warn_unused_result));
 
-/* SUBACK or UNSUBACK with the same answer for each filter. */
-extern bool mqtt_add_suback(Buf *out, uint8_t version, bool subscribe, uint16_t id, size_t filters)
+/*
+ * SUBACK or UNSUBACK that says no to each filter.  *codes are the answers, to be
+ * changed before anything else is added; NULL: the packet has none.
+ */
+extern bool mqtt_add_suback(Buf *out, uint8_t version, bool subscribe, uint16_t id, size_t filters,
+							unsigned char **codes) __attribute__((warn_unused_result));
+
+/* With an id, in QoS 1; 0: in QoS 0. */
+extern bool mqtt_add_publish(Buf *out, uint8_t version, uint16_t id, Str topic, Str payload)
 			__attribute__((warn_unused_result));
+extern int	mqtt_parse_puback(uint8_t version, const char *body, size_t len, uint16_t *id, const char **reason);
 extern bool mqtt_add_disconnect(Buf *out, uint8_t code) __attribute__((warn_unused_result));
 
 /* --- of a client: what a broker sends, and what it is sent --- */

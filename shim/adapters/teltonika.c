@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "command_text.h"
 #include "crc.h"
 
 #define LOGIN_MAX 32			/* digits of an identity; an IMEI has 15 */
@@ -171,6 +172,7 @@ decode_login(Session *session, const Frame *frame, Decoded *out)
 	}
 	memcpy(session->device, frame->data + 2, n);
 	session->device[n] = '\0';
+	session->takes_commands = true;
 	(void) !buf_add(out->reply, "\1", 1);
 	return DECODE_REPLY;
 }
@@ -315,13 +317,38 @@ teltonika_command(const char *text, size_t len, Buf *out)
 	return true;
 }
 
+/*
+ * Codec 12 has no ids: what a device says next is its answer.  So after one that
+ * it never answered, only a new connection tells whose answer comes.
+ */
+static CommandStatus
+write_command(Session *session, const Command *command, const char **why, Buf *out)
+{
+	TeltonikaSession *state = session->state;
+	char		text[TELTONIKA_COMMAND_MAX + 1];
+
+	if (!command_plain(command, text, sizeof(text), why))
+		return COMMAND_UNSUPPORTED;
+	if (state->owes)
+	{
+		session->ending = "an earlier command was not answered";
+		return COMMAND_NOT_NOW;
+	}
+	if (!teltonika_command(text, strlen(text), out))
+		return COMMAND_NOT_NOW;
+	state->owes = true;
+	return COMMAND_WRITTEN;
+}
+
 const Adapter adapter_teltonika = {
 	.name = "teltonika",
 	.help = "Teltonika trackers: codecs 7, 8, 8 extended, 16; commands in codec 12",
 	.claims = true,
 	.datagrams = true,
+	.session_size = sizeof(TeltonikaSession),
 	.frame = teltonika_frame,
 	.decode = teltonika_decode,
 	.ack = teltonika_ack,
+	.command = write_command,
 	.farewell = teltonika_farewell
 };

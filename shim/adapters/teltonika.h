@@ -39,6 +39,11 @@ typedef struct TeltonikaIo
 
 #define TELTONIKA_ANY 0xFF
 
+typedef struct TeltonikaSession
+{
+	bool		owes;			/* an answer to the last command */
+} TeltonikaSession;
+
 /*
  * IO elements on top of the built-in table, which they override; a new call
  * replaces those of the last one.  Rows and names are copied.  False, and

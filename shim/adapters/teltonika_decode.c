@@ -326,6 +326,20 @@ readable(Record *record, const unsigned char *data, size_t len)
 	return (Str) {digits, (uint32_t) (2 * len)};
 }
 
+/* 06 is an answer, 11 a no: of codec 14, to a command for another IMEI. */
+static void
+answer(const Session *session, unsigned type, Str text, Decoded *out)
+{
+	TeltonikaSession *state = session->state;
+	Answer		said = {.ok = type == 0x06,.text = text};
+
+	if ((type != 0x06 && type != 0x11) || session->datagram || !state->owes)
+		return;
+	state->owes = false;
+	if (out->answer != NULL)
+		out->answer(out->emit_arg, &said);
+}
+
 static bool
 read_message(Reader *reader, unsigned codec, const Session *session, Str device, Decoded *out)
 {
@@ -334,6 +348,7 @@ read_message(Reader *reader, unsigned codec, const Session *session, Str device,
 	uint64_t	size;
 	uint64_t	stamp = 0;
 	const unsigned char *payload;
+	Str			text;
 	bool		fits = true;
 
 	if (!take_number(reader, 1, &type) || !take_number(reader, 4, &size))
@@ -366,7 +381,9 @@ read_message(Reader *reader, unsigned codec, const Session *session, Str device,
 	add_number(record, "message_type", (double) type, &fits);
 	if (codec == 0x0D || codec == 0x0F)
 		add_number(record, "device_time_s", (double) stamp, &fits);
-	fits = fits && record_add_text(record, RECORD_STR("command_result"), readable(record, payload, (size_t) size));
+	text = readable(record, payload, (size_t) size);
+	fits = fits && record_add_text(record, RECORD_STR("command_result"), text);
+	answer(session, (unsigned) type, text, out);
 	if (!fits)
 		set_defect(record, "io", payload, payload + size);
 	out->emit(out->emit_arg, record);

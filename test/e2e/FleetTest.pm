@@ -495,6 +495,22 @@ sub read_line
 	return $1;
 }
 
+# So many bytes; fewer when the peer has closed.
+sub read_bytes
+{
+	my ($self, $n) = @_;
+	my $until = time + $FleetTest::TIMEOUT;
+	my $select = IO::Select->new($self->{socket});
+	while (length $self->{in} < $n && !$self->{eof})
+	{
+		my $left = $until - time;
+		die "no bytes came in time\n" if $left <= 0 || !$select->can_read($left);
+		my $read = sysread $self->{socket}, $self->{in}, 65536, length $self->{in};
+		$self->{eof} = 1 if !$read;
+	}
+	return substr $self->{in}, 0, $n, '';
+}
+
 sub read_json
 {
 	my ($self, $timeout) = @_;

@@ -54,14 +54,14 @@ test_subscribe(uint8_t version)
 	const char *reason = "";
 	size_t		header;
 	size_t		rest;
-	size_t		filters;
+	MqttFilters filters;
 	uint16_t	id;
 
 	okf(mqtt_add_subscribe(&out, version, 7, STR("$share/g/telemetry/+")), "SUBSCRIBE of version %d is written", version);
 	ok(mqtt_header(buf_data(&out), buf_len(&out), &header, &rest) == MQTT_HEADER_OK &&
 	   header + rest == buf_len(&out) && (unsigned char) buf_data(&out)[0] == 0x82, "... with its length and flags");
 	okf(mqtt_parse_filters(version, true, buf_data(&out) + header, rest, &id, &filters, &reason) == MQTT_OK &&
-	   id == 7 && filters == 1, "... can be read %s", reason);
+	   id == 7 && filters.n == 1, "... can be read %s", reason);
 	ok((buf_data(&out)[buf_len(&out) - 1] & 3) == 1, "... asks for QoS 1");
 	buf_release(&out);
 }
