@@ -234,7 +234,8 @@ put_appended(Record *r, const Gl200Message *m, int at, int end)
 	if (at >= end || m->field[at].len != 2 || !tracker_hex(m->field[at], &mask))
 		return at;
 	k += ((mask & 1) != 0) + ((mask & 2) != 0) + ((mask & 8) != 0 ? 3 : 0) + ((mask & 16) != 0);
-	if (k >= end || !has_point(m->field[k]))
+	/* Where hours stand before the mileage, they may be empty. */
+	if (k >= end || !(has_point(m->field[k]) || (m->field[k].len == 0 && k + 1 < end && has_point(m->field[k + 1]))))
 		return at;
 	if ((mask & 1) != 0 && number_of(m->field[at + 1]) >= 0)
 		NUMBER(r, "satellites", number_of(m->field[at + 1]));
@@ -351,7 +352,7 @@ put_event(Record *r, const Gl200Message *m, int group)
 		{"ANT", RECORD_STR("gps_antenna")}, {"LBP", RECORD_STR("low_battery")},
 		{"TMP", RECORD_STR("temperature")}, {"EPF", RECORD_STR("power_cut")}, {"EPN", RECORD_STR("power_restored")},
 		{"MPN", RECORD_STR("power_restored")}, {"SWG", RECORD_STR("geofence")}, {"GEO", RECORD_STR("geofence")},
-		{"GIN", RECORD_STR("geofence")}, {"GOT", RECORD_STR("geofence")}, {"IDN", RECORD_STR("idling")},
+		{"GIN", RECORD_STR("geofence_enter")}, {"GOT", RECORD_STR("geofence_exit")}, {"IDN", RECORD_STR("idling")},
 		{"DAR", RECORD_STR("driver")}
 	};
 	static const Str harsh[] = {
@@ -383,10 +384,20 @@ put_event(Record *r, const Gl200Message *m, int group)
 		put_ignition(r, m->field[group - GROUP_BEFORE - 2]);
 	if (is_one_of(m->report, "BTC,STC,"))
 		BOOLEAN(r, "tracker_charging", tracker_equals(m->report, "BTC"));
+	if (tracker_equals(m->report, "NMR") && m->n > 7 && (tracker_equals(m->field[5], "0") || tracker_equals(m->field[5], "1")))
+		BOOLEAN(r, "movement", tracker_equals(m->field[5], "1"));
 	if (tracker_equals(m->report, "STT"))
 		put_motion(r, before);
 	if (tracker_equals(m->report, "BPL") && number_of(before) > 2 && number_of(before) < 5)
 		NUMBER(r, "tracker_battery_v", number_of(before));
+	if (tracker_equals(m->report, "GEO") && group > GROUP_BEFORE + 4)
+	{
+		Str			kind = m->field[group - GROUP_BEFORE - 2];
+
+		/* 01: into the first fence, 30: out of the fourth. */
+		if (kind.len > 0 && (kind.data[kind.len - 1] == '0' || kind.data[kind.len - 1] == '1'))
+			put_text(r, RECORD_STR("alarm"), kind.data[kind.len - 1] == '1' ? RECORD_STR("geofence_enter") : RECORD_STR("geofence_exit"));
+	}
 	if (tracker_equals(m->report, "HBM") && group > GROUP_BEFORE + 4)
 	{
 		Str			kind = m->field[group - GROUP_BEFORE - 2];

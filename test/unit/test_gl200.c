@@ -155,6 +155,14 @@ test_dialects(void)
 	is_str(text("ignition"), "true", "ignition of IGL: 0 is on");
 	take("+RESP:GTIGL,270302," ID ",,,01,1," GROUP ",00,243.1," TAIL, 0);
 	is_str(text("ignition"), "false", "ignition of IGL: 1 is off");
+	take("+RESP:GTGEO,270302," ID ",,,30,1," GROUP ",00,243.1," TAIL, 0);
+	is_str(text("alarm"), "geofence_exit", "out of a fence");
+	take("+RESP:GTGEO,270302," ID ",,,01,1," GROUP ",00,243.1," TAIL, 0);
+	is_str(text("alarm"), "geofence_enter", "into a fence");
+	take("+RESP:GTNMR,210102," ID ",,0,1,1," GROUP ",00,73," TAIL, 0);
+	is_str(text("movement"), "true", "begins to move");
+	take("+BUFF:GTIGN,6E0202," ID ",van,379," GROUP ",01,11,,12.5," TAIL, 0);
+	ok(number("satellites") == 11 && number("odometer_km") == 12.5, "satellites before empty hours");
 	take("+RESP:GTMPF,270302," ID ",,," GROUP ",00," TAIL, 0);
 	is_str(text("alarm"), "power_cut", "power cut");
 	is_str(text("external_power"), "false", "... there is no power");
