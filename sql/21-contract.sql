@@ -43,7 +43,7 @@ CREATE FUNCTION fleet.tenant_replace_default() RETURNS trigger
     AS $$
 BEGIN
     UPDATE fleet.tenant t
-       SET name = NEW.name, auto_register = NEW.auto_register,
+       SET name = NEW.name, auto_register = NEW.auto_register, notify = NEW.notify,
            channel_key = NEW.channel_key, created_at = NEW.created_at
      WHERE t.tenant_id = 1 AND t.name = 'default' AND NOT EXISTS (SELECT FROM fleet.vehicle v WHERE v.tenant_id = 1);
     IF FOUND THEN

@@ -10,6 +10,13 @@ CREATE FUNCTION fleet.unlisten(topic text, tenant_id integer DEFAULT 1) RETURNS 
     AS 'MODULE_PATHNAME', 'unlisten';
 COMMENT ON FUNCTION fleet.unlisten(text, integer) IS 'Ends the subscription of this session to a topic of a tenant';
 
+CREATE FUNCTION fleet.rotate_channels(tenant_id integer DEFAULT 1) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'rotate_channels';
+COMMENT ON FUNCTION fleet.rotate_channels(integer) IS
+    'Gives the channels of a tenant new names that cannot be guessed; who listens is told, and must call fleet.listen again';
+REVOKE ALL ON FUNCTION fleet.rotate_channels(integer) FROM PUBLIC;
+
 -- A cursor is the snapshot up to which a client has seen everything.  What it
 -- has not seen is what that snapshot could not see: a row that a slow
 -- transaction commits later has a lower id perhaps, but is never skipped.

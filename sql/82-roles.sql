@@ -35,7 +35,7 @@ BEGIN
     GRANT EXECUTE ON FUNCTION fleet.login(text), fleet.login_local(text) TO fleet_ingest, fleet_reader;
 
     -- one tenant, reading
-    GRANT SELECT (tenant_id, name, auto_register, created_at) ON fleet.tenant TO fleet_reader;
+    GRANT SELECT (tenant_id, name, auto_register, notify, created_at) ON fleet.tenant TO fleet_reader;
     GRANT SELECT ON fleet.contract, fleet.vehicle, fleet.device, fleet.event, fleet.telemetry, fleet.vehicle_state,
         fleet.geofence, fleet.geofence_visit, fleet.rule, fleet.standard_rule, fleet.alert, fleet.open_alert, fleet.command, fleet.batch TO fleet_reader;
 
@@ -55,7 +55,7 @@ BEGIN
         fleet.cancel_command(bigint) TO fleet_operator;
 
     -- one tenant's registry
-    GRANT UPDATE (name, auto_register) ON fleet.tenant TO fleet_admin;
+    GRANT UPDATE (name, auto_register, notify) ON fleet.tenant TO fleet_admin;
     GRANT SELECT ON fleet.tenant_grant, fleet.audit_log, fleet.audit_head TO fleet_admin;
     GRANT SELECT (source_id, tenant_id, name, created_at, revoked_at), UPDATE (name, revoked_at) ON fleet.source TO fleet_admin;
     GRANT DELETE, INSERT (tenant_id, name, vehicle_type, attributes), UPDATE (name, vehicle_type, attributes) ON fleet.vehicle TO fleet_admin;
@@ -63,7 +63,7 @@ BEGIN
     GRANT DELETE, INSERT (tenant_id, required, horizon, max_ahead, schema_versions, ranges, allow_null_island),
         UPDATE (required, horizon, max_ahead, schema_versions, ranges, allow_null_island) ON fleet.contract TO fleet_admin;
     GRANT EXECUTE ON FUNCTION fleet.register_device(integer, text, text, text), fleet.rekey_devices(integer, text[], text[]),
-        fleet.erase_vehicle(bigint), fleet.export_vehicle(bigint) TO fleet_admin;
+        fleet.erase_vehicle(bigint), fleet.export_vehicle(bigint), fleet.rotate_channels(integer) TO fleet_admin;
 
     -- all tenants
     GRANT SELECT ON ALL TABLES IN SCHEMA fleet TO fleet_owner;

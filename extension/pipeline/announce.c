@@ -42,12 +42,13 @@ typedef struct Parts
 	bool		truncated;
 } Parts;
 
+/* A tenant that wants keys only gets what others get when there is no room. */
 static void
-parts_begin(Parts *parts, const char *list)
+parts_begin(Parts *parts, const RegistryTenant *tenant, const char *list)
 {
 	parts->list = list;
 	parts->bodies = NIL;
-	parts->ids = NULL;
+	parts->ids = tenant->notify_keys ? makeStringInfo() : NULL;
 	parts->truncated = false;
 }
 
@@ -102,7 +103,7 @@ parts_add(Parts *parts, StringInfo element, int64 id)
 static void
 parts_send(const Parts *parts, const RegistryTenant *tenant, Topic topic, int64 batch_id)
 {
-	int			n = list_length(parts->bodies) + (parts->ids != NULL);
+	int			n = list_length(parts->bodies) + (parts->ids != NULL && parts->ids->len > 0);
 	int			part = 0;
 	StringInfoData payload;
 
@@ -235,7 +236,7 @@ announce_live(const RegistryTenant *tenant, int64 batch_id, List *live)
 	StringInfoData element;
 
 	initStringInfo(&element);
-	parts_begin(&parts, "vehicles");
+	parts_begin(&parts, tenant, "vehicles");
 	foreach(lc, live)
 	{
 		const LiveState *state = lfirst(lc);
@@ -260,7 +261,7 @@ announce_watch(const RegistryTenant *tenant, int64 batch_id, const WatchResult *
 	StringInfoData element;
 
 	initStringInfo(&element);
-	parts_begin(&alerts, "alerts");
+	parts_begin(&alerts, tenant, "alerts");
 	foreach(lc, result->alerts)
 	{
 		const AlertChange *alert = lfirst(lc);
@@ -268,12 +269,13 @@ announce_watch(const RegistryTenant *tenant, int64 batch_id, const WatchResult *
 		if (alert->tenant_id != tenant->tenant_id)
 			continue;
 		resetStringInfo(&element);
-		alert_element(&element, alert);
+		if (alerts.ids == NULL)
+			alert_element(&element, alert);
 		parts_add(&alerts, &element, alert->alert_id);
 	}
 	parts_send(&alerts, tenant, TOPIC_ALERT, batch_id);
 
-	parts_begin(&transitions, "transitions");
+	parts_begin(&transitions, tenant, "transitions");
 	foreach(lc, result->transitions)
 	{
 		const FenceTransition *t = lfirst(lc);
@@ -281,7 +283,8 @@ announce_watch(const RegistryTenant *tenant, int64 batch_id, const WatchResult *
 		if (t->tenant_id != tenant->tenant_id)
 			continue;
 		resetStringInfo(&element);
-		transition_element(&element, t);
+		if (transitions.ids == NULL)
+			transition_element(&element, t);
 		parts_add(&transitions, &element, t->vehicle_id);
 	}
 	parts_send(&transitions, tenant, TOPIC_GEOFENCE, batch_id);
@@ -303,14 +306,19 @@ announce_quarantine(const RegistryTenant *tenant, int64 batch_id, Report **rejec
 	if (total == 0)
 		return;
 	initStringInfo(&payload);
-	appendStringInfo(&payload, "{\"v\":1,\"topic\":\"quarantine\",\"tenant\":%d,\"batch\":" INT64_FORMAT
-					 ",\"total\":" INT64_FORMAT ",\"counts\":{", tenant->tenant_id, batch_id, total);
-	for (int code = DEFECT_NONE + 1; code < DEFECT_CODES; code++)
-		if (counts[code] > 0)
-			appendStringInfo(&payload, "%s\"%s\":" INT64_FORMAT,
-							 payload.data[payload.len - 1] == '{' ? "" : ",",
-							 defect_code_name((DefectCode) code), counts[code]);
-	appendStringInfoString(&payload, "}}");
+	appendStringInfo(&payload, "{\"v\":1,\"topic\":\"quarantine\",\"tenant\":%d,\"batch\":" INT64_FORMAT,
+					 tenant->tenant_id, batch_id);
+	if (!tenant->notify_keys)
+	{
+		appendStringInfo(&payload, ",\"total\":" INT64_FORMAT ",\"counts\":{", total);
+		for (int code = DEFECT_NONE + 1; code < DEFECT_CODES; code++)
+			if (counts[code] > 0)
+				appendStringInfo(&payload, "%s\"%s\":" INT64_FORMAT,
+								 payload.data[payload.len - 1] == '{' ? "" : ",",
+								 defect_code_name((DefectCode) code), counts[code]);
+		appendStringInfoChar(&payload, '}');
+	}
+	appendStringInfoChar(&payload, '}');
 	Async_Notify(tenant->channel[TOPIC_QUARANTINE], payload.data);
 }
 

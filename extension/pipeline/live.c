@@ -22,6 +22,8 @@
 
 /* bytes of the digest that make the name: 128 bits */
 #define CHANNEL_BYTES 16
+/* random bytes that names are made of */
+#define CHANNEL_KEY_BYTES 32
 
 static const char *const topic_names[] = {
 	[TOPIC_LIVE] = "live",
@@ -33,6 +35,7 @@ static const char *const topic_names[] = {
 
 PG_FUNCTION_INFO_V1(listen);
 PG_FUNCTION_INFO_V1(unlisten);
+PG_FUNCTION_INFO_V1(rotate_channels);
 
 const char *
 topic_name(Topic topic)
@@ -128,4 +131,56 @@ unlisten(PG_FUNCTION_ARGS)
 	find_channel(fcinfo, channel);
 	Async_Unlisten(channel);
 	PG_RETURN_TEXT_P(cstring_to_text(channel));
+}
+
+/*
+ * rotate_channels(tenant_id integer) returns void
+ *	  New random bytes for the names of a tenant's channels.  The last thing
+ *	  that is said on each old one is that it is over.
+ */
+Datum
+rotate_channels(PG_FUNCTION_ARGS)
+{
+	static SPIPlanPtr lock_plan = NULL;
+	static SPIPlanPtr update_plan = NULL;
+	static SPIPlanPtr audit_plan = NULL;
+	int32		tenant_id = PG_GETARG_INT32(0);
+	Datum		args[2] = {Int32GetDatum(tenant_id)};
+	Oid			types[2] = {INT4OID, BYTEAOID};
+	SPITupleTable *rows;
+	OwnerGuard	guard;
+	bytea	   *old_key;
+	bytea	   *new_key = palloc(VARHDRSZ + CHANNEL_KEY_BYTES);
+	bool		isnull;
+
+	trust_require(tenant_id, "live", TRUST_ADMIN);
+	SET_VARSIZE(new_key, VARHDRSZ + CHANNEL_KEY_BYTES);
+	if (!pg_strong_random(VARDATA(new_key), CHANNEL_KEY_BYTES))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random bytes for channels")));
+	args[1] = PointerGetDatum(new_key);
+
+	SPI_connect();
+	owner_begin(&guard);
+	rows = plan_select(&lock_plan, "SELECT channel_key FROM fleet.tenant WHERE tenant_id = $1 FOR NO KEY UPDATE",
+					   1, types, args);
+	if (rows->numvals == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("tenant %d does not exist", tenant_id)));
+	old_key = DatumGetByteaPP(SPI_getbinval(rows->vals[0], rows->tupdesc, 1, &isnull));
+	for (int topic = 0; topic < lengthof(topic_names); topic++)
+	{
+		char		channel[NAMEDATALEN];
+
+		channel_name(old_key, (Topic) topic, channel);
+		Async_Notify(channel, psprintf("{\"v\":1,\"topic\":\"%s\",\"tenant\":%d,\"rotated\":true}",
+									   topic_names[topic], tenant_id));
+	}
+	plan_execute(&update_plan, "UPDATE fleet.tenant SET channel_key = $2 WHERE tenant_id = $1", 2, types, args);
+	(void) plan_select(&audit_plan, "SELECT fleet.audit('channel.rotate', $1, 'channel', NULL)", 1, types, args);
+	owner_end(&guard);
+	SPI_finish();
+	PG_RETURN_VOID();
 }

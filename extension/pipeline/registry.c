@@ -199,7 +199,8 @@ tenant_load(TenantEntry *entry)
 
 	result = plan_select(&plan,
 						 "SELECT t.auto_register, t.channel_key, c.horizon_us, c.max_ahead_us,"
-						 " c.allow_null_island, c.schema_versions, c.required, c.ranges"
+						 " c.allow_null_island, c.schema_versions, c.required, c.ranges,"
+						 " t.notify = 'keys'"
 						 " FROM fleet.tenant t LEFT JOIN fleet.contract c USING (tenant_id)"
 						 " WHERE t.tenant_id = $1", 1, types, args);
 	entry->exists = result->numvals == 1;
@@ -210,6 +211,7 @@ tenant_load(TenantEntry *entry)
 
 	t->tenant_id = entry->tenant_id;
 	t->auto_register = DatumGetBool(SPI_getbinval(row, desc, 1, &isnull));
+	t->notify_keys = DatumGetBool(SPI_getbinval(row, desc, 9, &isnull));
 	d = SPI_getbinval(row, desc, 2, &isnull);
 	for (int topic = 0; topic < CHANNEL_TOPICS; topic++)
 		channel_name(DatumGetByteaPP(d), (Topic) topic, t->channel[topic]);

@@ -14,6 +14,7 @@ typedef struct RegistryTenant
 {
 	int32		tenant_id;
 	bool		auto_register;
+	bool		notify_keys;	/* notifications carry ids and nothing else */
 	char		channel[CHANNEL_TOPICS][NAMEDATALEN];	/* by Topic */
 	Contract	contract;
 } RegistryTenant;
