@@ -109,5 +109,29 @@ deliver(document('scooter-9', $now + 2));
 hear('live', 'a live payload', sub { grep { $_->{vehicle} eq 'scooter-9' } @{ $_[0]{vehicles} } });
 is(scalar(grep { $_->{topic} eq 'alert' } @heard), 0, 'after unlisten no alert is heard');
 
+# 7. Keys only
+$t->query("UPDATE fleet.tenant SET notify = 'keys' WHERE tenant_id = 1");
+@heard = ();
+deliver(document('scooter-9', $now + 3, location => { lat => 95, lon => 8.7 }), document('scooter-9', $now + 4, location => { lat => 50.1, lon => 8.7 }));
+$payload = hear('live', 'ids', sub { $_[0]{ids} });
+my ($id) = $t->query("SELECT vehicle_id FROM fleet.vehicle WHERE tenant_id = 1 AND name = 'scooter-9'");
+is_deeply($payload->{ids}, [$id], 'a tenant that wants keys hears which vehicle moved');
+is(join(' ', sort keys %$payload), 'batch bytes channel ids part parts tenant topic v', '... and nothing else');
+$payload = hear('quarantine', 'a reject', sub { 1 });
+is(join(' ', sort keys %$payload), 'batch bytes channel tenant topic v', '... of a reject that there was one');
+
+# 8. New names: the old ones say so and then nothing
+my $old = $payload->{channel};
+@heard = ();
+$t->query('SELECT fleet.rotate_channels(1)');
+hear('live', 'the end of a channel', sub { $_[0]{rotated} });
+deliver(document('scooter-9', $now + 5, location => { lat => 95, lon => 8.7 }));
+$psql->query_safe("SELECT fleet.listen('quarantine')");
+deliver(document('scooter-9', $now + 6, location => { lat => 95, lon => 8.7 }));
+$payload = hear('quarantine', 'the new channel', sub { !$_[0]{rotated} });
+isnt($payload->{channel}, $old, 'after a rotation the channel has another name');
+is(scalar(grep { $_->{channel} eq $old && !$_->{rotated} } @heard), 0, '... and the old one is silent');
+is($t->query("SELECT count(*) FROM fleet.audit_log WHERE action = 'channel.rotate'"), '1', '... and the audit log knows');
+
 $psql->quit;
 done_testing();
