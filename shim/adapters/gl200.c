@@ -13,6 +13,7 @@
 #define FIELDS_MIN 5			/* header, version, identity, time, count */
 #define IDENTITY_MAX 32
 #define TAG_ACK (1u << 16)		/* Decoded.tag: and the count below it */
+#define TAG_LOWER (1u << 17)	/* its digits were written small */
 
 static const struct
 {
@@ -232,7 +233,12 @@ gl200_decode(Session *session, const Frame *frame, Decoded *out)
 		return heartbeat(&m, out);
 	gl200_report(session, &m, out);
 	if (m.kind != GL200_ANSWER && m.field[m.n - 1].len == 4 && tracker_hex(m.field[m.n - 1], &count))
+	{
 		out->tag = TAG_ACK | (uint32_t) count;
+		for (int i = 0; i < 4; i++)
+			if (m.field[m.n - 1].data[i] >= 'a')
+				out->tag |= TAG_LOWER;
+	}
 	return DECODE_OK;
 }
 
@@ -250,7 +256,8 @@ gl200_ack(Session *session, const Ack *ack, Buf *out)
 	{
 		uint32_t	tag = ack->frames[seq - ack->from].tag;
 
-		if ((tag & TAG_ACK) != 0 && !buf_printf(out, "+SACK:%04X$", (unsigned) (tag & 0xffff)))
+		if ((tag & TAG_ACK) != 0 &&
+			!buf_printf(out, (tag & TAG_LOWER) != 0 ? "+SACK:%04x$" : "+SACK:%04X$", (unsigned) (tag & 0xffff)))
 			return;
 	}
 }

@@ -125,6 +125,12 @@ test_dialects(void)
 	is_str(feed_out_text(&feed), "+SACK:GTHBD,1A0401,11F0$+SACK:0A1F$", "a zero byte ends a message");
 	ok(feed.nrecords == 1 && near(feed.records[0].latitude, 50.1105) && number("tracker_battery_percent") == 77, "... and its place is read");
 
+	take("+RESP:GTPNA,710402," ID ",,20231114221322,0a1f$", 0);
+	is_str(feed_out_text(&feed), "+SACK:0a1f$", "a count is answered as it was written");
+	take("+RESP:GTFRI,04040D," ID ",,,10,1,0,,,,0,0,,,,,,,,,,,,00,00,,,,0099$", 0);
+	ok(feed.nrecords == 1 && isnan(feed.records[0].latitude) && feed.records[0].event_time_us == FEED_NOW_US &&
+	   feed.records[0].defect[0] == '\0', "neither place nor time");
+
 	take("+RESP:GTTRI," ID ",1,0,99," GROUP ",00,0103010100," TAIL, 0);
 	is_str(feed.records[0].device, ID, "without a version: identity");
 	ok(near(feed.records[0].longitude, 8.6821), "without a version: place");
