@@ -1,4 +1,4 @@
--- 21-contract.sql: what a tenant's reports must satisfy; credentials; cache invalidation.
+-- 21-contract.sql: what a tenant's reports must satisfy; cache invalidation.
 
 CREATE FUNCTION fleet.contract_validate(required text[], ranges jsonb) RETURNS boolean
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -72,38 +72,6 @@ CREATE TRIGGER invalidate_cache AFTER UPDATE OR DELETE OR TRUNCATE ON fleet.vehi
     FOR EACH STATEMENT EXECUTE FUNCTION fleet.invalidate_cache();
 CREATE TRIGGER invalidate_cache AFTER UPDATE OR DELETE OR TRUNCATE ON fleet.device
     FOR EACH STATEMENT EXECUTE FUNCTION fleet.invalidate_cache();
-
-CREATE FUNCTION fleet.create_source(tenant_id integer, name text, OUT source_id integer, OUT token text)
-    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
-    SET search_path = pg_catalog, fleet, pg_temp
-    AS $$
-BEGIN
-    -- 244 bits from the server's strong generator
-    token := 'flt_' || replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '');
-    INSERT INTO fleet.source (tenant_id, name, token_sha256)
-    VALUES (create_source.tenant_id, create_source.name, sha256(convert_to(token, 'UTF8')))
-    RETURNING source.source_id INTO create_source.source_id;
-EXCEPTION
-    WHEN unique_violation THEN
-        RAISE EXCEPTION 'source "%" of tenant % exists', create_source.name, create_source.tenant_id
-            USING ERRCODE = 'unique_violation', HINT = 'Choose another name, or revoke that source and rename it.';
-    WHEN foreign_key_violation THEN
-        RAISE EXCEPTION 'tenant % does not exist', create_source.tenant_id
-            USING ERRCODE = 'foreign_key_violation', HINT = 'INSERT INTO fleet.tenant (name) creates one.';
-END
-$$;
-COMMENT ON FUNCTION fleet.create_source(integer, text) IS 'Creates an ingest credential; its token is shown this once, only the SHA-256 is kept';
-
-CREATE FUNCTION fleet.authenticate_source(token text) RETURNS integer
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE SECURITY DEFINER
-    SET search_path = pg_catalog, fleet, pg_temp
-    AS $$
-    SELECT s.source_id FROM fleet.source s
-     WHERE s.token_sha256 = sha256(convert_to(token, 'UTF8')) AND s.revoked_at IS NULL
-$$;
-COMMENT ON FUNCTION fleet.authenticate_source(text) IS 'The source that a token belongs to; null when there is none or it was revoked';
-REVOKE ALL ON FUNCTION fleet.create_source(integer, text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION fleet.authenticate_source(text) FROM PUBLIC;
 
 CREATE FUNCTION fleet.register_device(tenant_id integer, identity text, vehicle_name text DEFAULT NULL, vehicle_type text DEFAULT NULL)
     RETURNS bigint

@@ -17,15 +17,34 @@ BEGIN
               HINT = 'Use a name of your own, or the pseudonym that fleetd --pseudonyms makes of it.';
 END
 $$;
-COMMENT ON FUNCTION fleet.vin_refuse() IS 'Trigger of fleet.vehicle and fleet.device: refuses what looks like a VIN';
+COMMENT ON FUNCTION fleet.vin_refuse() IS 'Trigger of fleet.vehicle, fleet.device and fleet.source: refuses what looks like a VIN';
 REVOKE ALL ON FUNCTION fleet.vin_refuse() FROM PUBLIC;
 CREATE TRIGGER vin_refuse BEFORE INSERT OR UPDATE OF identity ON fleet.device
     FOR EACH ROW WHEN (fleet.holds_vin(NEW.identity)) EXECUTE FUNCTION fleet.vin_refuse();
+CREATE TRIGGER vin_refuse BEFORE INSERT OR UPDATE OF name, devices ON fleet.source
+    FOR EACH ROW WHEN (fleet.holds_vin(NEW.name) OR fleet.holds_vin(array_to_string(NEW.devices, E'\n')))
+    EXECUTE FUNCTION fleet.vin_refuse();
 CREATE TRIGGER vin_refuse BEFORE INSERT OR UPDATE OF name, vehicle_type, attributes ON fleet.vehicle
     FOR EACH ROW WHEN (fleet.holds_vin(NEW.name) OR fleet.holds_vin(NEW.vehicle_type) OR fleet.holds_vin(NEW.attributes::text))
     EXECUTE FUNCTION fleet.vin_refuse();
 
 -- Pseudonyms after a change of keys -------------------------------------------
+
+-- Who may bring a device's reports may bring them under its new identity.
+CREATE FUNCTION fleet.rekey_scopes(tenant_id integer, old text[], new text[]) RETURNS void
+    LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE
+    BEGIN ATOMIC
+    UPDATE fleet.source s SET devices = s.devices || n.identities
+      FROM (SELECT o.source_id, array_agg(DISTINCT p.new) AS identities
+              FROM fleet.source o
+              JOIN ROWS FROM (unnest(rekey_scopes.old), unnest(rekey_scopes.new)) AS p (old, new)
+                ON p.old = ANY (o.devices) AND p.new <> ALL (o.devices)
+             WHERE o.tenant_id = rekey_scopes.tenant_id
+             GROUP BY o.source_id) n
+     WHERE s.source_id = n.source_id;
+    END;
+COMMENT ON FUNCTION fleet.rekey_scopes(integer, text[], text[]) IS 'Private: sources that are limited to old identities get the new ones too';
+REVOKE ALL ON FUNCTION fleet.rekey_scopes(integer, text[], text[]) FROM PUBLIC;
 
 -- The old identity stays: until every daemon has the new key, reports come
 -- under both.
@@ -57,6 +76,7 @@ BEGIN
       JOIN fleet.device n ON n.tenant_id = rekey_devices.tenant_id AND n.identity = p.new
      WHERE v.tenant_id = rekey_devices.tenant_id AND v.name = p.old AND v.vehicle_id = n.vehicle_id
        AND NOT EXISTS (SELECT FROM fleet.vehicle w WHERE w.tenant_id = rekey_devices.tenant_id AND w.name = p.new);
+    PERFORM fleet.rekey_scopes(rekey_devices.tenant_id, old, new);
     PERFORM fleet.audit('device.rekey', rekey_devices.tenant_id, 'device', NULL, jsonb_build_object('added', added));
     RETURN added;
 END
@@ -83,6 +103,8 @@ BEGIN
      WHERE p.new IS NOT NULL ORDER BY o.tenant_id, p.new, p.place
     ON CONFLICT ON CONSTRAINT device_pkey DO NOTHING;
     GET DIAGNOSTICS added = ROW_COUNT;
+    PERFORM fleet.rekey_scopes(t, rekey_from_sources.old, rekey_from_sources.new)
+       FROM (SELECT DISTINCT s.tenant_id FROM fleet.source s WHERE s.source_id = ANY (sources) AND s.revoked_at IS NULL) x (t);
     RETURN added;
 END
 $$;
@@ -167,6 +189,9 @@ BEGIN
         erased := erased || jsonb_build_object(table_name, rows);
         RETURN NEXT;
     END LOOP;
+
+    UPDATE fleet.source s SET devices = ARRAY(SELECT d FROM unnest(s.devices) d WHERE d <> ALL (identities))
+     WHERE s.tenant_id = tenant AND s.devices && identities;
 
     -- of reports that were refused there is the identity, or bytes that hold it
     table_name := 'quarantine';

@@ -55,6 +55,7 @@ SELECT fleet.secure_table('fleet.contract', 'contract', 'reader', 'admin');
 SELECT fleet.secure_table('fleet.vehicle', 'registry', 'reader', 'admin');
 SELECT fleet.secure_table('fleet.device', 'registry', 'reader', 'admin');
 SELECT fleet.secure_table('fleet.source', 'source', 'admin', 'admin');
+SELECT fleet.secure_table('fleet.source_token', 'source', 'admin', 'admin');
 SELECT fleet.secure_table('fleet.event', 'history', 'reader');
 SELECT fleet.secure_table('fleet.vehicle_state', 'state', 'reader');
 SELECT fleet.secure_table('fleet.geofence', 'geofence', 'reader', 'operator');

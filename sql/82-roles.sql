@@ -24,7 +24,10 @@ BEGIN
 
     -- reports in, nothing out
     GRANT INSERT ON fleet.ingest TO fleet_ingest;
-    GRANT EXECUTE ON FUNCTION fleet.authenticate_source(text) TO fleet_ingest;
+    GRANT EXECUTE ON FUNCTION fleet.authenticate(text), fleet.authenticate_source(text) TO fleet_ingest;
+
+    -- what fleetd hears of tokens and sources that are not good any more
+    GRANT EXECUTE ON FUNCTION fleet.daemon_listen(), fleet.live_credentials(text[], integer[]) TO fleet_daemon;
 
     -- what the daemon tells besides
     GRANT EXECUTE ON FUNCTION fleet.rekey_from_sources(integer[], text[], text[]) TO fleet_daemon;
@@ -57,7 +60,11 @@ BEGIN
     -- one tenant's registry
     GRANT UPDATE (name, auto_register, notify) ON fleet.tenant TO fleet_admin;
     GRANT SELECT ON fleet.tenant_grant, fleet.audit_log, fleet.audit_head TO fleet_admin;
-    GRANT SELECT (source_id, tenant_id, name, created_at, revoked_at), UPDATE (name, revoked_at) ON fleet.source TO fleet_admin;
+    GRANT SELECT (source_id, tenant_id, name, devices, created_at, expires_at, revoked_at),
+        UPDATE (name, devices, expires_at, revoked_at) ON fleet.source TO fleet_admin;
+    GRANT SELECT (prefix, source_id, tenant_id, created_at, expires_at, revoked_at), UPDATE (revoked_at) ON fleet.source_token TO fleet_admin;
+    GRANT EXECUTE ON FUNCTION fleet.create_source(integer, text, text[], timestamptz), fleet.rotate_token(integer, interval, timestamptz),
+        fleet.revoke_token(text), fleet.revoke_source(integer) TO fleet_admin;
     GRANT DELETE, INSERT (tenant_id, name, vehicle_type, attributes), UPDATE (name, vehicle_type, attributes) ON fleet.vehicle TO fleet_admin;
     GRANT DELETE, INSERT (tenant_id, identity, vehicle_id), UPDATE (identity, vehicle_id) ON fleet.device TO fleet_admin;
     GRANT DELETE, INSERT (tenant_id, required, horizon, max_ahead, schema_versions, ranges, allow_null_island),
@@ -68,6 +75,7 @@ BEGIN
     -- all tenants
     GRANT SELECT ON ALL TABLES IN SCHEMA fleet TO fleet_owner;
     GRANT INSERT, UPDATE, DELETE ON fleet.tenant, fleet.contract, fleet.vehicle, fleet.device, fleet.source, fleet.geofence, fleet.rule TO fleet_owner;
+    GRANT DELETE ON fleet.source_token TO fleet_owner;
     GRANT INSERT, DELETE ON fleet.tenant_grant TO fleet_owner;
     GRANT EXECUTE ON FUNCTION fleet.grant_tenant(name, integer), fleet.revoke_tenant(name, integer) TO fleet_owner;
     GRANT INSERT, UPDATE, DELETE ON fleet.login_key TO fleet_owner;

@@ -12,6 +12,7 @@ SELECT pg_catalog.pg_extension_config_dump('fleet.contract', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.vehicle', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.device', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.source', '');
+SELECT pg_catalog.pg_extension_config_dump('fleet.source_token', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.vehicle_state', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.geofence', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.geofence_visit', '');

@@ -77,8 +77,10 @@ identify_and_check(Batch *batch)
 			continue;
 		}
 		r->tenant_id = source->tenant_id;
-		if (source->revoked)
+		if (source->revoked || source->expires_at <= batch->now)
 			report_reject(r, DEFECT_NOT_PERMITTED, "source_id", NULL);
+		else if (r->device != NULL && !registry_source_brings(source, r->device))
+			report_reject(r, DEFECT_NOT_PERMITTED, "device", r->device);
 		else
 			contract_check(&tenant->contract, r, batch->now);
 	}

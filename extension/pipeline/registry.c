@@ -260,6 +260,30 @@ registry_tenant(int32 tenant_id)
 	return NULL;
 }
 
+static int
+compare_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+static void
+source_set_devices(RegistrySource *source, ArrayType *array)
+{
+	MemoryContext old = MemoryContextSwitchTo(registry_context);
+	Datum	   *names;
+	int			n;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &names, NULL, &n);
+	source->devices = palloc(Max(n, 1) * sizeof(char *));
+	for (int i = 0; i < n; i++)
+		source->devices[i] = TextDatumGetCString(names[i]);
+	pfree(names);
+	if (n > 1)
+		qsort(source->devices, n, sizeof(char *), compare_name);
+	source->ndevices = n;
+	MemoryContextSwitchTo(old);
+}
+
 const RegistrySource *
 registry_source(int32 source_id)
 {
@@ -268,20 +292,36 @@ registry_source(int32 source_id)
 	Oid			types[1] = {INT4OID};
 	SPITupleTable *result;
 	RegistrySource *source;
+	RegistrySource loaded = {0};
 	bool		isnull;
+	Datum		d;
 
 	source = hash_search(sources, &source_id, HASH_FIND, NULL);
 	if (source != NULL)
 		return source;
 	result = plan_select(&plan,
-						 "SELECT tenant_id, revoked_at IS NOT NULL FROM fleet.source"
+						 "SELECT tenant_id, revoked_at IS NOT NULL, expires_at, devices FROM fleet.source"
 						 " WHERE source_id = $1", 1, types, args);
 	if (result->numvals == 0)
 		return NULL;
+	loaded.source_id = source_id;
+	loaded.tenant_id = DatumGetInt32(SPI_getbinval(result->vals[0], result->tupdesc, 1, &isnull));
+	loaded.revoked = DatumGetBool(SPI_getbinval(result->vals[0], result->tupdesc, 2, &isnull));
+	d = SPI_getbinval(result->vals[0], result->tupdesc, 3, &isnull);
+	loaded.expires_at = isnull ? DT_NOEND : DatumGetTimestampTz(d);
+	d = SPI_getbinval(result->vals[0], result->tupdesc, 4, &isnull);
+	if (!isnull)
+		source_set_devices(&loaded, DatumGetArrayTypeP(d));
 	source = hash_search(sources, &source_id, HASH_ENTER, NULL);
-	source->tenant_id = DatumGetInt32(SPI_getbinval(result->vals[0], result->tupdesc, 1, &isnull));
-	source->revoked = DatumGetBool(SPI_getbinval(result->vals[0], result->tupdesc, 2, &isnull));
+	*source = loaded;
 	return source;
+}
+
+bool
+registry_source_brings(const RegistrySource *source, const char *device)
+{
+	return source->devices == NULL ||
+		bsearch(&device, source->devices, source->ndevices, sizeof(char *), compare_name) != NULL;
 }
 
 /* --- devices --- */
@@ -309,12 +349,6 @@ device_remember(int32 tenant_id, const char *identity, int64 vehicle_id,
 	entry->vehicle.type = type ? MemoryContextStrdup(registry_context, type) : NULL;
 }
 
-static int
-compare_identity(const void *a, const void *b)
-{
-	return strcmp(*(char *const *) a, *(char *const *) b);
-}
-
 /* Sorted, distinct identities as text[]; the sort fixes the order of locks. */
 static ArrayType *
 identity_array(char **identities, int n)
@@ -322,7 +356,7 @@ identity_array(char **identities, int n)
 	Datum	   *elems = palloc(n * sizeof(Datum));
 	int			distinct = 0;
 
-	qsort(identities, n, sizeof(char *), compare_identity);
+	qsort(identities, n, sizeof(char *), compare_name);
 	for (int i = 0; i < n; i++)
 		if (i == 0 || strcmp(identities[i - 1], identities[i]) != 0)
 			elems[distinct++] = CStringGetTextDatum(identities[i]);

@@ -24,6 +24,9 @@ typedef struct RegistrySource
 	int32		source_id;
 	int32		tenant_id;
 	bool		revoked;
+	TimestampTz expires_at;		/* DT_NOEND: never */
+	char	  **devices;		/* sorted; NULL: all of the tenant */
+	int			ndevices;
 } RegistrySource;
 
 /* Strings live as long as the cache: until the end of the statement at least. */
@@ -47,6 +50,8 @@ extern void registry_end_transaction(void);
 extern const RegistryTenant *registry_tenant(int32 tenant_id);
 /* NULL when there is no such source. */
 extern const RegistrySource *registry_source(int32 source_id);
+/* May the source bring reports of that device? */
+extern bool registry_source_brings(const RegistrySource *source, const char *device);
 /*
  * Sets vehicle_id and vehicle of each pending report; registers unknown
  * devices where the tenant says so, rejects the others as unknown_device.

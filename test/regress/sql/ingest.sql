@@ -13,9 +13,9 @@ CREATE TEMP VIEW outcome AS
 SELECT received, accepted, repeated, late, rejected, refused, repeats FROM fleet.last_batch();
 
 -- 1. Credentials
-SELECT :'tok' ~ '^flt_[0-9a-f]{64}$' AS token_form;
+SELECT :'tok' ~ '^flt_[0-9A-Za-z]{10}_[0-9A-Za-z]{32}$' AS token_form;
 SELECT fleet.authenticate_source(:'tok') = :src AS known, fleet.authenticate_source('nonsense') IS NULL AS unknown;
-SELECT count(*) FILTER (WHERE token_sha256 = sha256(convert_to(:'tok', 'UTF8'))) AS hashed FROM fleet.source WHERE tenant_id = 310;
+SELECT count(*) FILTER (WHERE token_sha256 = sha256(convert_to(:'tok', 'UTF8'))) AS hashed FROM fleet.source_token WHERE tenant_id = 310;
 SELECT * FROM fleet.create_source(310, 'feed');		-- the name is taken
 SELECT * FROM fleet.create_source(99999, 'feed');	-- no such tenant
 
