@@ -271,7 +271,8 @@ BEGIN
     SELECT x.peer, d.vehicle_id, c.command_id,
            (extract(epoch FROM c.expires_at - clock_timestamp()) * 1000)::bigint
       FROM jsonb_to_recordset(peers) x (peer integer, source_id integer, device text)
-      JOIN fleet.source s ON s.source_id = x.source_id AND s.revoked_at IS NULL
+      JOIN fleet.source s ON s.source_id = x.source_id AND s.revoked_at IS NULL AND coalesce(s.expires_at > clock_timestamp(), true)
+                         AND coalesce(x.device = ANY (s.devices), true)
       JOIN fleet.device d ON d.tenant_id = s.tenant_id AND d.identity = x.device
       LEFT JOIN LATERAL (SELECT o.command_id, o.expires_at FROM fleet.command o
                           WHERE o.vehicle_id = d.vehicle_id AND o.state IN ('queued', 'sent')
@@ -312,7 +313,8 @@ BEGIN
             CONTINUE;
         END IF;
         PERFORM 1 FROM fleet.source s JOIN fleet.device d ON d.tenant_id = s.tenant_id AND d.identity = x.device
-          WHERE s.source_id = x.source_id AND s.revoked_at IS NULL AND s.tenant_id = k.tenant_id AND d.vehicle_id = k.vehicle_id;
+          WHERE s.source_id = x.source_id AND s.revoked_at IS NULL AND coalesce(s.expires_at > moment, true)
+            AND coalesce(x.device = ANY (s.devices), true) AND s.tenant_id = k.tenant_id AND d.vehicle_id = k.vehicle_id;
         CONTINUE WHEN NOT FOUND;
         PERFORM 1 FROM fleet.command c
           WHERE c.vehicle_id = k.vehicle_id AND c.state IN ('queued', 'sent') AND c.command_id < k.command_id AND c.expires_at > moment;

@@ -27,7 +27,7 @@ BEGIN
     GRANT EXECUTE ON FUNCTION fleet.authenticate(text), fleet.authenticate_source(text) TO fleet_ingest;
 
     -- what fleetd hears of tokens and sources that are not good any more
-    GRANT EXECUTE ON FUNCTION fleet.daemon_listen(), fleet.live_credentials(text[], integer[]) TO fleet_daemon;
+    GRANT EXECUTE ON FUNCTION fleet.live_credentials(text[], integer[]) TO fleet_daemon;
 
     -- what the daemon tells besides
     GRANT EXECUTE ON FUNCTION fleet.rekey_from_sources(integer[], text[], text[]) TO fleet_daemon;
