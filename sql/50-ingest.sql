@@ -155,13 +155,18 @@ REVOKE ALL ON FUNCTION fleet.drop_partitions_before(timestamptz) FROM PUBLIC;
 CREATE FUNCTION fleet.replay_quarantine(tenant_id integer, code text DEFAULT NULL, since timestamptz DEFAULT '-infinity',
         max_rows integer DEFAULT 10000,
         OUT replayed bigint, OUT accepted bigint, OUT repeated bigint, OUT rejected bigint)
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, fleet, pg_temp
     AS $$
 DECLARE
     part record;
     outcome record;
 BEGIN
+    PERFORM fleet.require(tenant_id, 'quarantine', 'operator');
+    IF fleet.allowed_vehicles() IS NOT NULL THEN
+        RAISE EXCEPTION 'permission denied for quarantine of tenant %', tenant_id
+            USING ERRCODE = 'insufficient_privilege', DETAIL = 'The token of this session is limited to some vehicles, quarantine is not.';
+    END IF;
     replayed := 0; accepted := 0; repeated := 0; rejected := 0;
     IF NOT code = ANY (fleet.defect_codes()) THEN
         RAISE EXCEPTION 'unknown defect code "%"', code
@@ -190,6 +195,8 @@ BEGIN
         repeated := repeated + outcome.repeated;
         rejected := rejected + outcome.rejected;
     END LOOP;
+    PERFORM fleet.audit('quarantine.replay', tenant_id, 'quarantine', NULL,
+        jsonb_strip_nulls(jsonb_build_object('code', code, 'since', since, 'replayed', replayed, 'accepted', accepted)));
 END
 $$;
 COMMENT ON FUNCTION fleet.replay_quarantine(integer, text, timestamptz, integer) IS
