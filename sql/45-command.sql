@@ -127,7 +127,10 @@ BEGIN
         RAISE EXCEPTION 'a vehicle identification number must not be stored'
             USING ERRCODE = 'check_violation', DETAIL = 'Name or arguments of a command hold what looks like one.';
     END IF;
-    tenant := fleet.vehicle_for(coalesce(vehicle, 0), 'command', 'operator');
+    IF vehicle IS NULL THEN
+        RAISE EXCEPTION 'vehicle of a command must not be null' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    tenant := fleet.vehicle_for(vehicle, 'command', 'operator');
 
     -- the lock puts the commands of a vehicle in one order, and makes the count hold
     PERFORM 1 FROM fleet.vehicle v WHERE v.vehicle_id = vehicle FOR NO KEY UPDATE;
