@@ -177,6 +177,9 @@ BEGIN
     DELETE FROM fleet.event e WHERE e.vehicle_id = erase_vehicle.vehicle_id;
     GET DIAGNOSTICS early = ROW_COUNT;
     LOCK TABLE fleet.vehicle_state IN SHARE ROW EXCLUSIVE MODE;
+    -- who sends commands, and daemons that take them, in their order
+    PERFORM FROM fleet.vehicle v WHERE v.vehicle_id = erase_vehicle.vehicle_id FOR UPDATE;
+    PERFORM FROM fleet.command c WHERE c.vehicle_id = erase_vehicle.vehicle_id ORDER BY c.command_id FOR UPDATE;
     identities := ARRAY(SELECT d.identity FROM fleet.device d WHERE d.vehicle_id = erase_vehicle.vehicle_id);
 
     FOR part IN SELECT t FROM fleet.vehicle_tables() t ORDER BY t = 'fleet.vehicle'::regclass, t::text LOOP
@@ -225,7 +228,7 @@ BEGIN
     PERFORM fleet.audit('vehicle.export', tenant, 'vehicle', export_vehicle.vehicle_id::text, '{}');
     FOR part IN SELECT t FROM fleet.vehicle_tables() t WHERE t <> 'fleet.event'::regclass
                 ORDER BY t <> 'fleet.vehicle'::regclass, t::text LOOP
-        -- bytes and the names below are how the product remembers, not what
+        -- how the product remembers is not given out, nor who of the operator's people acted
         SELECT string_agg(format(CASE a.atttypid
                    WHEN 'fleet.signals'::regtype THEN '%L, t.%I::jsonb'
                    WHEN 'fleet.geopoint'::regtype THEN '%L, CASE WHEN t.%2$I IS NOT NULL THEN jsonb_build_object('
@@ -235,7 +238,8 @@ BEGIN
           FROM pg_attribute a
          WHERE a.attrelid = part AND a.attnum > 0 AND NOT a.attisdropped
            AND a.atttypid NOT IN ('bytea'::regtype, 'xid8'::regtype)
-           AND a.attname NOT IN ('tenant_id', 'batch_id', 'digest', 'due_at', 'signal_times');
+           AND a.attname NOT IN ('tenant_id', 'batch_id', 'digest', 'due_at', 'signal_times', 'claimed_by', 'leased_until', 'sent_source',
+                                 'requested_by', 'subject', 'acknowledged_by');
         SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) INTO STRICT place
           FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
          WHERE i.indrelid = part AND i.indisprimary;
