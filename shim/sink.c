@@ -257,6 +257,9 @@ sink_submit(SinkOwner *owner, uint64_t seq, int32_t source_id, const Record *rec
 
 /* --- sending --- */
 
+/* How often rows that may not be to blame are sent again as they are. */
+#define RETRIES_FIRST 3
+
 static void
 hold(Lane *lane)
 {
@@ -408,12 +411,27 @@ blames_a_row(const char *sqlstate)
 		strcmp(sqlstate, "XX000") == 0;
 }
 
+/*
+ * May the same rows do better later?  An internal error may pass by itself, so
+ * a single row is not blamed for it at once; a statement that was cancelled
+ * three times was perhaps too long, and is cut.
+ */
+static bool
+deserves_retry(const Lane *lane, size_t rows)
+{
+	if (strcmp(lane->sqlstate, "XX000") == 0)
+		return rows == 1 && lane->failures < RETRIES_FIRST;
+	if (strcmp(lane->sqlstate, "57014") == 0)
+		return rows == 1 || lane->failures < RETRIES_FIRST;
+	return !blames_a_row(lane->sqlstate);
+}
+
 static void
 span_failed(Lane *lane)
 {
 	Span	   *span = &lane->spans[lane->nspans - 1];
 
-	if (!blames_a_row(lane->sqlstate))
+	if (deserves_retry(lane, span->to - span->from))
 	{
 		stats_inc(STAT_BATCHES_RETRIED);
 		hold(lane);

@@ -54,5 +54,34 @@ is(scalar(@{ $client->rejected }), 2, '... and nothing else was rejected');
 is($t->query('SELECT count(*) FROM fleet.event'), '61', '... but stored');
 cmp_ok($t->metrics->{fleetd_batches_retried_total}, '>=', 1, 'the metrics count the tries');
 
+# 3. Errors that pass, or that a smaller statement avoids, blame no row
+$t->query(q{
+	CREATE SEQUENCE public.tries;
+	CREATE FUNCTION public.flaky() RETURNS trigger LANGUAGE plpgsql AS $$
+	BEGIN
+		IF nextval('public.tries') <= 2 THEN
+			RAISE EXCEPTION 'this passes' USING ERRCODE = 'internal_error';
+		END IF;
+		RETURN NULL;
+	END $$;
+	CREATE TRIGGER flaky AFTER UPDATE ON fleet.vehicle_state FOR EACH ROW EXECUTE FUNCTION public.flaky()});
+$client->send_documents(document('car-1', $now + 2));
+ok($client->wait_ack(64), 'a row that met an internal error is decided');
+is($t->query('SELECT count(*) FROM fleet.event'), '62', '... stored, not blamed');
+$t->query(q{
+	DROP FUNCTION public.flaky() CASCADE;
+	CREATE FUNCTION public.too_long() RETURNS trigger LANGUAGE plpgsql AS $$
+	BEGIN
+		IF NEW.received > 4 THEN
+			RAISE EXCEPTION 'this takes too long' USING ERRCODE = 'query_canceled';
+		END IF;
+		RETURN NULL;
+	END $$;
+	CREATE TRIGGER too_long AFTER INSERT ON fleet.batch FOR EACH ROW EXECUTE FUNCTION public.too_long()});
+$client->send_documents(map { document("car-$_", $now + 3) } 1 .. 16);
+ok($client->wait_ack(80), 'rows whose statement was cancelled are sent in smaller ones');
+is(scalar(@{ $client->rejected }), 2, '... nothing was rejected');
+is($t->query('SELECT count(*) FROM fleet.event'), '78', '... all are stored');
+
 $t->stop_fleetd;
 done_testing();
