@@ -12,6 +12,8 @@
 
 #include "kafka.h"
 
+#define STATISTICS_MS "2000"	/* tell which brokers are there */
+
 /*
  * Settings of librdkafka that are ours: what a setting of the entry says, and
  * what the promise to commit no offset before the database commits stands on.
@@ -110,8 +112,9 @@ kafka_conf_new(const SourceConfig *config, char *err, size_t errlen)
 	set(conf, "enable.auto.commit", "true", err, errlen);
 	set(conf, "enable.auto.offset.store", "false", err, errlen);
 	set(conf, "log.queue", "true", err, errlen);
+	set(conf, "statistics.interval.ms", STATISTICS_MS, err, errlen);
 	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT |
-							 RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
+							 RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_STATS);
 	if (err[0] != '\0')
 	{
 		rd_kafka_conf_destroy(conf);

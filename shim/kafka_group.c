@@ -298,7 +298,6 @@ on_assigned(Consumer *consumer, const rd_kafka_topic_partition_list_t *list)
 	if (consumer->flow == FLOW_PAUSED || consumer->state == CONSUMER_DRAINING)
 		kafka_set_paused(consumer, true);
 	stats_inc(STAT_BROKER_CONNECTS);
-	kafka_set_up(consumer, true);
 	log_info("kafka_assigned", log_str("brokers", consumer->config->brokers), log_str("group", consumer->config->group),
 			 log_int("assigned", list->cnt), log_int("partitions", (int64_t) consumer->npartitions));
 }

@@ -58,7 +58,6 @@ take_message(Consumer *consumer, const rd_kafka_message_t *message)
 		return;
 	}
 	kafka_count_waiting(consumer, 1);
-	kafka_set_up(consumer, true);
 	if (message->payload == NULL)
 	{
 		/* A tombstone says that a key is no more, which telemetry never is. */
@@ -110,14 +109,32 @@ on_offsets_committed(Consumer *consumer, rd_kafka_event_t *event)
 	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
 	{
 		stats_inc(STAT_KAFKA_COMMITS);
-		if (consumer->state == CONSUMER_OPEN)
-			kafka_set_up(consumer, true);
 		return;
 	}
 	/* Stored still: it goes with the next one, or the messages are read again. */
 	stats_inc(STAT_KAFKA_COMMITS_FAILED);
 	log_warning("kafka_commit_failed", log_str("brokers", consumer->config->brokers),
 				log_str("message", rd_kafka_err2str(code)));
+}
+
+/*
+ * Nothing else tells that a broker is back, when there is nothing to fetch.  Of
+ * the text, which is long, only that is asked: "state":"UP" of any broker.
+ */
+static void
+on_statistics(Consumer *consumer, const char *text)
+{
+	static const char state[] = "\"state\":";
+	bool		up = false;
+
+	while (!up && (text = strstr(text, state)) != NULL)
+	{
+		text += sizeof(state) - 1;
+		text += strspn(text, " ");
+		up = strncmp(text, "\"UP\"", 4) == 0;
+	}
+	if (consumer->state == CONSUMER_OPEN)
+		kafka_set_up(consumer, up);
 }
 
 static void
@@ -160,6 +177,9 @@ kafka_take(Consumer *consumer, rd_kafka_event_t *event)
 			break;
 		case RD_KAFKA_EVENT_ERROR:
 			on_error(consumer, rd_kafka_event_error(event), rd_kafka_event_error_string(event));
+			break;
+		case RD_KAFKA_EVENT_STATS:
+			on_statistics(consumer, rd_kafka_event_stats(event));
 			break;
 		case RD_KAFKA_EVENT_LOG:
 			on_log(consumer, event);
