@@ -57,7 +57,7 @@ replace(const PseudonymKey *key, Str text, char *room, size_t size, Str *out)
 		}
 		memcpy(room + n, text.data + done, at - done);
 		n += at - done;
-		n += pseudonym_write(key, text.data + at, room + n);
+		n += pseudonym_write(key, text.data + at, VIN_LENGTH, room + n);
 		done = at + VIN_LENGTH;
 	}
 	if (text.len - done > size - n)
@@ -101,7 +101,7 @@ replace_name(const PseudonymKey *key, Str *name)
 	memcpy(copy, name->data, name->len);
 	for (size_t at = 0; (at = vin_find(copy, name->len, at, VIN_IN_TEXT)) < name->len; at += VIN_LENGTH)
 	{
-		size_t		n = pseudonym_write(key, copy + at, pseudonym);
+		size_t		n = pseudonym_write(key, copy + at, VIN_LENGTH, pseudonym);
 
 		memcpy(copy + at, "v_", 2);
 		memcpy(copy + at + 2, pseudonym + n - PSEUDONYM_HEX, VIN_LENGTH - 2);
@@ -125,16 +125,48 @@ masked(Str text, VinSearch search)
 	return (Str) {copy, text.len};
 }
 
+/*
+ * The keys by which an identity is replaced: NULL and false when it is to stay as
+ * it is, NULL and true when there would have to be some.
+ */
+static const KeyRing *
+ring_of_device(int32_t source_id, Str device, bool *replaced)
+{
+	const PseudonymKeys *keys = cf->pseudonym_keys;
+	const KeyRing *ring;
+
+	*replaced = holds(device, VIN_IN_TEXT);
+	if (!*replaced && (keys == NULL || !keys->any_all || device.len == 0))
+		return NULL;
+	ring = pseudonym_ring(keys, source_id);
+	if (!*replaced && (ring == NULL || !ring->all))
+		return NULL;
+	*replaced = true;
+	return ring;
+}
+
+/* VINs in it, or the whole, in room of RECORD_DEVICE_MAX bytes. */
+static bool
+replace_device(const PseudonymKey *key, Str device, char *room, Str *out)
+{
+	if (holds(device, VIN_IN_TEXT))
+		return device.len <= DEVICE_LONG && replace(key, device, room, RECORD_DEVICE_MAX, out);
+	if (device.len > RECORD_DEVICE_MAX)
+		return false;
+	*out = (Str) {room, (uint32_t) pseudonym_write(key, device.data, device.len, room)};
+	return true;
+}
+
 Str
 pseudonym_device(int32_t source_id, Str device)
 {
-	const KeyRing *ring;
+	bool		replaced;
+	const KeyRing *ring = ring_of_device(source_id, device, &replaced);
 	Str			out;
 
-	if (!holds(device, VIN_IN_TEXT))
+	if (!replaced)
 		return device;
-	ring = pseudonym_ring(cf->pseudonym_keys, source_id);
-	if (ring == NULL || device.len > DEVICE_LONG || !replace(ring->keys, device, device_text, sizeof(device_text), &out))
+	if (ring == NULL || !replace_device(ring->keys, device, device_text, &out))
 		return RECORD_STR(PSEUDONYM_WITHHELD);
 	return out;
 }
@@ -150,14 +182,14 @@ typedef struct Findings
 } Findings;
 
 static Findings
-look(const Record *record)
+look(int32_t source_id, const Record *record)
 {
 	Findings	found = {
-		.device = holds(record->device, VIN_IN_TEXT),
 		.defect = holds(record->defect, VIN_IN_TEXT),
 		.raw = holds(record->raw, VIN_IN_BYTES)
 	};
 
+	(void) ring_of_device(source_id, record->device, &found.device);
 	for (uint32_t i = 0; i < record->nsignals && !found.signals; i++)
 	{
 		const RecordSignal *signal = &record->signals[i];
@@ -229,7 +261,7 @@ signal_at_fault(const Record *record)
 const Record *
 pseudonym_record(int32_t source_id, const Record *record)
 {
-	Findings	found = look(record);
+	Findings	found = look(source_id, record);
 	const KeyRing *ring;
 
 	if (!found.device && !found.signals && !found.defect && !found.raw)
@@ -352,14 +384,12 @@ add_pair(int32_t source_id, Str old, Str new, Rekeys *rekeys)
 bool
 pseudonym_tell(int32_t source_id, Str device, Rekeys *rekeys)
 {
-	const KeyRing *ring;
+	bool		replaced;
+	const KeyRing *ring = ring_of_device(source_id, device, &replaced);
 	char		old_text[RECORD_DEVICE_MAX];
 	Str			new;
 	uint64_t	h;
 
-	if (!holds(device, VIN_IN_TEXT))
-		return true;
-	ring = pseudonym_ring(cf->pseudonym_keys, source_id);
 	if (ring == NULL || ring->keys->next == NULL)
 		return true;
 	if (seen_generation != config_generation())
@@ -375,7 +405,7 @@ pseudonym_tell(int32_t source_id, Str device, Rekeys *rekeys)
 	{
 		Str			old;
 
-		if (replace(key, device, old_text, sizeof(old_text), &old) && !add_pair(source_id, old, new, rekeys))
+		if (replace_device(key, device, old_text, &old) && !add_pair(source_id, old, new, rekeys))
 			return false;
 	}
 	remember(h);

@@ -5,7 +5,8 @@
  * A VIN becomes KEYID:HEX, the first 32 hexadecimal digits of the
  * HMAC-SHA-256 of its 17 characters in upper case under a secret key; what
  * fleet.vin_pseudonym() gives for the same key.  Neither part has 17 letters
- * and digits in a row, so a pseudonym never looks like a VIN.
+ * and digits in a row, so a pseudonym never looks like a VIN.  Where the file of
+ * keys says so, identities that are no VIN become pseudonyms likewise.
  */
 #ifndef SHIM_PSEUDONYM_H
 #define SHIM_PSEUDONYM_H

@@ -31,6 +31,16 @@ typedef struct Parse
 	const char *wrong;			/* static text */
 } Parse;
 
+/* The last one that was written. */
+static struct
+{
+	const PseudonymKey *key;	/* NULL: none */
+	char		text[64];
+	size_t		len;
+	char		pseudonym[PSEUDONYM_MAX];
+	size_t		pseudonym_len;
+}			last;
+
 void
 pseudonym_keys_free(PseudonymKeys *keys)
 {
@@ -46,6 +56,8 @@ pseudonym_keys_free(PseudonymKeys *keys)
 			PseudonymKey *key = ring->keys;
 
 			ring->keys = key->next;
+			if (last.key == key)
+				last.key = NULL;
 			OPENSSL_cleanse(key, sizeof(*key));
 			free(key);
 		}
@@ -75,28 +87,26 @@ begin_ring(Parse *parse)
 	return true;
 }
 
-/* "[default]" or "[sources 1 4]" */
+/* "[default]" or "[sources 1 4]", with "all" at the end or without. */
 static bool
 take_section(Parse *parse, char *line)
 {
+	static const char form[] = "a section is [default] or [sources ID ...], with \"all\" at the end or without";
 	char	   *end = strchr(line, ']');
 	char	   *rest;
 	char	   *word;
+	bool		sources;
 
 	if (end == NULL || end[1 + strspn(end + 1, WORDS)] != '\0')
-		return wrong(parse, "a section is [default] or [sources ID ...]");
+		return wrong(parse, form);
 	*end = '\0';
 	word = strtok_r(line + 1, WORDS, &rest);
-	if (word == NULL || (strcmp(word, "default") != 0 && strcmp(word, "sources") != 0))
-		return wrong(parse, "a section is [default] or [sources ID ...]");
-	if (strcmp(word, "default") == 0)
-	{
-		for (const KeyRing *ring = parse->keys->rings; ring != NULL; ring = ring->next)
-			if (ring->nsources == 0)
-				return wrong(parse, "there is a default section already");
-		return begin_ring(parse) && (strtok_r(NULL, WORDS, &rest) == NULL ||
-									 wrong(parse, "a section is [default] or [sources ID ...]"));
-	}
+	sources = word != NULL && strcmp(word, "sources") == 0;
+	if (word == NULL || (!sources && strcmp(word, "default") != 0))
+		return wrong(parse, form);
+	for (const KeyRing *ring = parse->keys->rings; !sources && ring != NULL; ring = ring->next)
+		if (ring->nsources == 0)
+			return wrong(parse, "there is a default section already");
 	if (!begin_ring(parse))
 		return false;
 	while ((word = strtok_r(NULL, WORDS, &rest)) != NULL)
@@ -104,6 +114,15 @@ take_section(Parse *parse, char *line)
 		char	   *stop;
 		long		id = strtol(word, &stop, 10);
 
+		if (parse->ring->all)
+			return wrong(parse, form);
+		if (strcmp(word, "all") == 0)
+		{
+			parse->ring->all = parse->keys->any_all = true;
+			continue;
+		}
+		if (!sources)
+			return wrong(parse, form);
 		if (*stop != '\0' || id < 1 || id > INT32_MAX)
 			return wrong(parse, "not the id of a source");
 		if (parse->ring->nsources == RING_SOURCES_MAX)
@@ -114,7 +133,7 @@ take_section(Parse *parse, char *line)
 					return wrong(parse, "the source has keys already");
 		parse->ring->sources[parse->ring->nsources++] = (int32_t) id;
 	}
-	return parse->ring->nsources > 0 || wrong(parse, "a section is [default] or [sources ID ...]");
+	return !sources || parse->ring->nsources > 0 || wrong(parse, form);
 }
 
 static int
@@ -287,17 +306,25 @@ pseudonym_ring(const PseudonymKeys *keys, int32_t source_id)
 }
 
 size_t
-pseudonym_write(const PseudonymKey *key, const char *vin, char *out)
+pseudonym_write(const PseudonymKey *key, const char *text, size_t len, char *out)
 {
 	static const char digits[] = "0123456789abcdef";
-	unsigned char upper[VIN_LENGTH];
+	unsigned char upper[RECORD_DEVICE_MAX];
 	unsigned char digest[EVP_MAX_MD_SIZE];
 	unsigned	digest_len = 0;
 	size_t		n = strlen(key->id);
 
-	for (int i = 0; i < VIN_LENGTH; i++)
-		upper[i] = (unsigned char) (vin[i] >= 'a' && vin[i] <= 'z' ? vin[i] - ('a' - 'A') : vin[i]);
-	if (HMAC(EVP_sha256(), key->secret, (int) key->secret_len, upper, VIN_LENGTH, digest, &digest_len) == NULL)
+	if (len > sizeof(upper))
+		abort();				/* the callers see to that */
+	/* One device asks for it several times in a row. */
+	if (key == last.key && len == last.len && memcmp(text, last.text, len) == 0)
+	{
+		memcpy(out, last.pseudonym, last.pseudonym_len);
+		return last.pseudonym_len;
+	}
+	for (size_t i = 0; i < len; i++)
+		upper[i] = (unsigned char) (text[i] >= 'a' && text[i] <= 'z' ? text[i] - ('a' - 'A') : text[i]);
+	if (HMAC(EVP_sha256(), key->secret, (int) key->secret_len, upper, len, digest, &digest_len) == NULL)
 		abort();				/* no memory for one digest: and no VIN may pass */
 	memcpy(out, key->id, n);
 	out[n++] = ':';
@@ -306,27 +333,41 @@ pseudonym_write(const PseudonymKey *key, const char *vin, char *out)
 		out[n++] = digits[digest[i] >> 4];
 		out[n++] = digits[digest[i] & 15];
 	}
-	OPENSSL_cleanse(upper, sizeof(upper));
+	OPENSSL_cleanse(upper, len);
+	if (len <= sizeof(last.text))
+	{
+		last.key = key;
+		memcpy(last.text, text, len);
+		last.len = len;
+		memcpy(last.pseudonym, out, n);
+		last.pseudonym_len = n;
+	}
 	return n;
 }
 
 /* --- the tools --- */
 
 static void
-print_line(const PseudonymKeys *keys, bool map, const char *vin, FILE *out)
+print_line(const PseudonymKeys *keys, bool map, const char *text, size_t len, FILE *out)
 {
 	char		current[PSEUDONYM_MAX];
 	char		older[PSEUDONYM_MAX];
 
+	bool		vin = len == VIN_LENGTH && vin_looks_valid(text);
+
 	for (const KeyRing *ring = keys->rings; ring != NULL; ring = ring->next)
 	{
-		int			n = (int) pseudonym_write(ring->keys, vin, current);
+		int			n;
+
+		if (!vin && !ring->all)
+			continue;
+		n = (int) pseudonym_write(ring->keys, text, len, current);
 
 		if (!map)
 			fprintf(out, "%.*s\n", n, current);
 		for (const PseudonymKey *key = ring->keys->next; key != NULL; key = key->next)
 		{
-			fprintf(out, "%.*s", (int) pseudonym_write(key, vin, older), older);
+			fprintf(out, "%.*s", (int) pseudonym_write(key, text, len, older), older);
 			if (map)
 				fprintf(out, "\t%.*s", n, current);
 			fprintf(out, "\n");
@@ -348,8 +389,8 @@ pseudonym_print(const PseudonymKeys *keys, bool map, void *in, void *out, void *
 		bool		ended = strchr(line, '\n') != NULL || feof((FILE *) in);
 
 		number++;
-		if (len == VIN_LENGTH && ended && vin_looks_valid(start))
-			print_line(keys, map, start, out);
+		if (ended && len > 0 && (keys->any_all || (len == VIN_LENGTH && vin_looks_valid(start))))
+			print_line(keys, map, start, len, out);
 		else if (len > 0)
 		{
 			fprintf(messages, "line %d: no VIN with a right check digit\n", number);

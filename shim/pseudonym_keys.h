@@ -26,18 +26,23 @@ typedef struct KeyRing
 	struct KeyRing *next;
 	int32_t		sources[RING_SOURCES_MAX];
 	size_t		nsources;		/* 0: of all sources that no other ring has */
+	bool		all;			/* identities, also those that are no VIN */
 	PseudonymKey *keys;			/* the first is the current one */
 } KeyRing;
 
 struct PseudonymKeys
 {
 	KeyRing    *rings;
+	bool		any_all;		/* is there a ring for all identities? */
 };
 
 /* NULL when the source has none. */
 extern const KeyRing *pseudonym_ring(const PseudonymKeys *keys, int32_t source_id);
 
-/* Writes KEYID:HEX for the 17 characters; its length.  Room for PSEUDONYM_MAX. */
-extern size_t pseudonym_write(const PseudonymKey *key, const char *vin, char *out);
+/*
+ * Writes KEYID:HEX for a text of up to RECORD_DEVICE_MAX bytes, in whatever
+ * case; its length.  Room for PSEUDONYM_MAX.
+ */
+extern size_t pseudonym_write(const PseudonymKey *key, const char *text, size_t len, char *out);
 
 #endif							/* SHIM_PSEUDONYM_KEYS_H */

@@ -94,9 +94,12 @@ test_parse(void)
 	refused("# nothing\n", "line 1: there is no key in it");
 	refused("[sources 1]\n", "line 1: the last section has no key");
 	refused("[sources 1]\n[sources 2]\nk " KEY1, "line 2: the section before has no key");
-	refused("[sources]\nk " KEY1, "line 1: a section is [default] or [sources ID ...]");
-	refused("[tenant 1]\nk " KEY1, "line 1: a section is [default] or [sources ID ...]");
-	refused("[default] k " KEY1, "line 1: a section is [default] or [sources ID ...]");
+	refused("[sources]\nk " KEY1, "line 1: a section is [default] or [sources ID ...], with \"all\" at the end or without");
+	refused("[tenant 1]\nk " KEY1, "line 1: a section is [default] or [sources ID ...], with \"all\" at the end or without");
+	refused("[default] k " KEY1, "line 1: a section is [default] or [sources ID ...], with \"all\" at the end or without");
+	refused("[default 3]\nk " KEY1, "line 1: a section is [default] or [sources ID ...], with \"all\" at the end or without");
+	refused("[sources all]\nk " KEY1, "line 1: a section is [default] or [sources ID ...], with \"all\" at the end or without");
+	refused("[sources all 1]\nk " KEY1, "line 1: a section is [default] or [sources ID ...], with \"all\" at the end or without");
 	refused("[sources 1 x]\nk " KEY1, "line 1: not the id of a source");
 	refused("[sources 1]\nk " KEY1 "\n[sources 2 1]\nl " KEY2, "line 3: the source has keys already");
 	refused("k " KEY1 "\n[default]\nl " KEY2, "line 2: there is a default section already");
@@ -302,6 +305,34 @@ test_tell(void)
 }
 
 static void
+test_all(void)
+{
+	PseudonymKeys *before = settings.pseudonym_keys;
+	Rekeys		rekeys = {0};
+	const Record *r;
+	char		long_name[2000];
+
+	settings.pseudonym_keys = parse("[default]\nd " KEY2 "\n[sources 5 all]\na2 " KEY2 KEY2 "\na1 " KEY1 "\n");
+	ok(settings.pseudonym_keys != NULL, "a section for all identities");
+	is_text(pseudonym_device(4, str("Box 1")), "Box 1", "not of other sources");
+	is_int((int) pseudonym_device(5, str("Box 1")).len, 3 + 32, "an identity that is no VIN");
+	fill("bOX 1");
+	record.raw = str("frame");
+	r = pseudonym_record(5, &record);
+	ok(r->device.len == 35 && memcmp(r->device.data, "a2:", 3) == 0 && r->latitude == 50 && r->raw.len == 5, "in a record, which stays as it is");
+	ok(pseudonym_tell(5, str("box 1"), &rekeys) && strstr(buf_data(&rekeys.old), "a1:") != NULL, "is told of after a change of keys");
+	ok(pseudonym_tell(5, str("BOX 1"), &rekeys) && strchr(buf_data(&rekeys.sources), ',') == NULL, "once, in whatever case");
+	rekeys_release(&rekeys);
+	is_text(pseudonym_device(5, str("")), "", "no identity stays none");
+	memset(long_name, 'a', sizeof(long_name));
+	is_text(pseudonym_device(5, (Str) {long_name, sizeof(long_name)}), "withheld", "one too long");
+	is_int((int) pseudonym_device(5, (Str) {long_name, 1024}).len, 35, "one as long as may be");
+	pseudonym_forget();
+	pseudonym_keys_free(settings.pseudonym_keys);
+	settings.pseudonym_keys = before;
+}
+
+static void
 test_print(void)
 {
 	char		in_text[] = VIN "\nnonsense\n\n 1m8gdm9axkp042788 \n" VIN "X";
@@ -348,6 +379,7 @@ main(void)
 	test_with_key();
 	test_without_key();
 	test_tell();
+	test_all();
 	test_print();
 	pseudonym_keys_free(settings.pseudonym_keys);
 	return tap_done();
