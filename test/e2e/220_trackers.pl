@@ -36,11 +36,11 @@ foreach my $protocol (@protocols)
 {
 	$ledger{$protocol} = $t->dir . "/$protocol.ledger";
 	$sim{$protocol} = $t->start_fleetsim('run', $t->delivery($protocol), '--vehicles', 50, '--first-vehicle', $first_vehicle, '--rate', 400,
-		'--seconds', 6, '--dirt', 5, '--records', 5, '--ledger', $ledger{$protocol}, @{ $options{$protocol} // [] });
+		'--seconds', 5, '--dirt', 5, '--records', 5, '--ledger', $ledger{$protocol}, @{ $options{$protocol} // [] });
 	$first{$protocol} = $first_vehicle;
 	$first_vehicle += 1000;
 }
-$t->wait_for_query('SELECT count(*) > 6000 FROM fleet.event');
+$t->wait_for_query('SELECT count(*) > 5000 FROM fleet.event');
 $t->stop_fleetd('KILL');
 my $killed = $t->query('SELECT clock_timestamp()');
 $t->start_fleetd;
