@@ -27,7 +27,7 @@ FROM fleet.command WHERE tenant_id IN (145, 146) ORDER BY command_id;
 -- 1. What may be sent
 SELECT fleet.send_command(:car, 'lock', '{"pin": 7}', '1 minute') AS lock \gset
 SELECT fleet.send_command('car', 'unlock', tenant_id => 145) AS unlock \gset
-SELECT name, arguments, state, requested_by = session_user AS by_me, subject, expires_at - queued_at BETWEEN '59 seconds' AND '5 minutes' AS in_time
+SELECT name, arguments, state, requested_by = session_user AS by_me, subject, expires_at - queued_at BETWEEN '59 seconds' AND '5 minutes 1 second' AS in_time
 FROM fleet.command WHERE tenant_id = 145 ORDER BY command_id;
 \set VERBOSITY terse
 SELECT fleet.send_command(:car, '');
@@ -66,7 +66,7 @@ SELECT * FROM pg_temp.claim('b', :lock, 'c-1b', :source, 0);
 -- the daemon that has it needs no new connection: it knows what it wrote
 SELECT * FROM pg_temp.claim('b', :lock, 'c-1', :source, 600000);
 
--- 4. Not by a device of another vehicle, or of another tenant, or of a source that is revoked
+-- 4. Not by a device of another vehicle, or of another tenant, or of a source that is revoked, has ended or is not for it
 SELECT * FROM pg_temp.claim('b', :lock, 'c-2', :source);
 SELECT * FROM pg_temp.claim('b', :lock, 'c-1', :elsewhere);
 SELECT * FROM pg_temp.claim('b', :lock, 'nobody', :source);
@@ -74,6 +74,11 @@ BEGIN;
 UPDATE fleet.source SET revoked_at = now() WHERE source_id = :source;
 SELECT * FROM pg_temp.claim('b', :lock, 'c-1', :source);
 SELECT * FROM pg_temp.pending('c-1', :source);
+UPDATE fleet.source SET revoked_at = NULL, expires_at = now() - interval '1 second' WHERE source_id = :source;
+SELECT * FROM pg_temp.pending('c-1', :source);
+UPDATE fleet.source SET expires_at = NULL, devices = '{c-2,c-1b}' WHERE source_id = :source;
+SELECT * FROM pg_temp.claim('b', :lock, 'c-1', :source);
+SELECT name FROM pg_temp.claim('b', :lock, 'c-1b', :source);
 ROLLBACK;
 
 -- 5. Reports
