@@ -86,6 +86,14 @@ openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', 
 
 my ($mosquitto) = grep { -x $_ } map { "$_/mosquitto" } split(/:/, $ENV{PATH}), '/usr/sbin', '/usr/local/sbin';
 my $broker_port = PostgreSQL::Test::Cluster::get_free_port();
+my ($kcat) = grep { -x } map { ("$_/kcat", "$_/kafkacat") } split /:/, $ENV{PATH};
+my ($kafka, $kafka_in, $kafka_out) = (undef, '', '');
+my $bootstrap;
+if ($kcat && -x 'build/tools/kafka_mock')
+{
+	$kafka = IPC::Run::start([ 'build/tools/kafka_mock', 2, 'telemetry=1' ], '<', \$kafka_in, '>', \$kafka_out, '2>', "$dir/kafka.err");
+	wait_for('a Kafka cluster', sub { $kafka->pump_nb; $kafka_out =~ /^bootstrap (.+)\n/ && ($bootstrap = $1) });
+}
 my %tls = (certificate => "$dir/ca.crt", key => "$dir/ca.key", client_ca => "$dir/ca.crt");
 my %proves = map { $_ => 1 } 'json', 'http', 'mqtt';	# with a token
 $t = FleetTest->new(
@@ -98,7 +106,10 @@ $t = FleetTest->new(
 	config => {
 		batch => { rows => 500, milliseconds => 20 },
 		log => { level => 'debug', lines_per_second => 0 },
-		$mosquitto ? (sources => [ { adapter => 'mqtt-broker', server => "127.0.0.1:$broker_port", source => 1, keep_alive_seconds => 2 } ]) : ()
+		sources => [
+			$mosquitto ? { adapter => 'mqtt-broker', server => "127.0.0.1:$broker_port", source => 1, keep_alive_seconds => 2 } : (),
+			$kafka ? { adapter => 'kafka', brokers => $bootstrap, topics => ['telemetry'], device_from => 'key', source => 1 } : ()
+		]
 	});
 my $broker;
 if ($mosquitto)
@@ -272,6 +283,14 @@ sub plant
 		send_bytes('broker', [ mqtt_connect('p', 'u', 'p'), mqtt_publish("telemetry/$vin", json_of(report($vin, 1, note => $v->('broker text')))),
 				mqtt_publish('telemetry/' . $v->('broker topic'), $v->('broker garbage')) ], port => $broker_port);
 	}
+	if ($kafka)
+	{
+		$vin = $dev->('kafka');
+		my %anonymous = %{ report($vin, 1, note => $v->('kafka text')) };
+		delete $anonymous{vehicle_id};
+		my $lines = join "\n", "$vin|" . json_of(\%anonymous), $v->('kafka key') . '|' . $v->('kafka garbage'), 'box|{"x": "' . $v->('kafka cut');
+		IPC::Run::run([ $kcat, '-P', '-b', $bootstrap, '-t', 'telemetry', '-K', '|' ], '<', \"$lines\n", '>', \my $said, '2>&1', IPC::Run::timeout(30)) or die "kcat failed\n";
+	}
 	return;
 }
 
@@ -380,5 +399,5 @@ foreach my $name ('plain', 'lower', 'bytes')
 		ok((grep { /^\Q$place\E.*proof $name/ } keys %proof), "found when it was there: $name, $place");
 	}
 }
-$broker->kill_kill if $broker;
+$_->kill_kill foreach grep { $_ } $broker, $kafka;
 done_testing();
