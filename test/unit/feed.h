@@ -59,6 +59,14 @@ typedef struct FedFrame
 	DecodeStatus status;
 } FedFrame;
 
+typedef struct FedAnswer
+{
+	int64_t		command_id;
+	bool		ok;
+	char		device[DEVICE_MAX + 1];
+	char		text[256];
+} FedAnswer;
+
 typedef struct Feed
 {
 	const Adapter *adapter;
@@ -70,6 +78,8 @@ typedef struct Feed
 	size_t		nrecords;
 	FedFrame   *frames;
 	size_t		nframes;
+	FedAnswer	answer;			/* the last one to a command */
+	size_t		nanswers;
 	const char *refused;		/* why the connection would be closed, or NULL */
 	size_t		unfinished;		/* bytes kept for later */
 	Welcome		welcome;		/* answer to DECODE_HELLO */
@@ -161,6 +171,18 @@ feed_on_record(void *arg, const Record *record)
 }
 
 static inline void
+feed_on_answer(void *arg, const Answer *answer)
+{
+	Feed	   *feed = arg;
+
+	feed->nanswers++;
+	feed->answer.command_id = answer->command_id;
+	feed->answer.ok = answer->ok;
+	snprintf(feed->answer.device, sizeof(feed->answer.device), "%.*s", (int) answer->device.len, answer->device.data);
+	snprintf(feed->answer.text, sizeof(feed->answer.text), "%.*s", (int) answer->text.len, answer->text.data);
+}
+
+static inline void
 feed_ack(Feed *feed)
 {
 	Ack			ack = {
@@ -203,7 +225,7 @@ static inline void
 feed_frame(Feed *feed, const Frame *frame, bool skipped)
 {
 	static Record record;
-	Decoded		decoded = {.emit = feed_on_record, .emit_arg = feed, .record = &record, .reply = &feed->out};
+	Decoded		decoded = {.emit = feed_on_record, .emit_arg = feed, .record = &record, .reply = &feed->out, .answer = feed_on_answer};
 	FedFrame   *fed;
 
 	feed->frames = feed_grow(feed->frames, feed->nframes + 1, sizeof(*feed->frames));
