@@ -12,9 +12,8 @@
 #include <string.h>
 
 #include "tracker_text.h"
+#include "vin.h"
 
-#define VIN_LENGTH 17
-#define VIN_CHECK 8				/* position of the check digit */
 #define SLOTS 512				/* of the hash table; a power of two */
 #define NUMBER_TEXT_MAX 32
 
@@ -262,66 +261,17 @@ plausible_number(Str name, double value)
 
 /* --- VINs --- */
 
-/* What a character counts for in the sum; -1: not allowed. */
-static int
-vin_value(char c)
-{
-	static const char digits[] = "0123456789.ABCDEFGH..JKLMN.P.R..STUVWXYZ";
-	const char *at;
-
-	if (c >= 'a' && c <= 'z')
-		c = (char) (c - ('a' - 'A'));
-	at = c != '.' && c != '\0' ? strchr(digits, c) : NULL;
-	return at != NULL ? (int) (at - digits) % 10 : -1;
-}
-
 bool
 plausible_vin(Str text)
 {
-	static const int weights[VIN_LENGTH] = {8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2};
-	bool		letter = false;
-	int			sum = 0;
-
-	if (text.len != VIN_LENGTH)
-		return false;
-	for (int i = 0; i < VIN_LENGTH; i++)
-	{
-		char		c = text.data[i];
-		bool		digit = c >= '0' && c <= '9';
-
-		if (vin_value(c) < 0 || (i >= VIN_LENGTH - 4 && !digit))
-			return false;
-		letter |= !digit;
-		sum += vin_value(c) * weights[i];
-	}
-	if (!letter)
-		return false;
-	/* European makers leave the check digit out. */
-	return (text.data[VIN_CHECK] & ~0x20) == ("0123456789X"[sum % 11] & ~0x20) ||
-		((text.data[0] | 0x20) >= 's' && (text.data[0] | 0x20) <= 'z' && strncasecmp(text.data + 3, "zzz", 3) == 0);
+	return text.len == VIN_LENGTH && vin_looks_valid(text.data);
 }
 
-static inline bool
-is_alphanumeric(char c)
-{
-	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
-}
-
-/* The next run of letters and digits that is one, from there on; its begin, or len. */
+/* The begin of the next one from there on, or len. */
 static uint32_t
 find_vin(Str text, uint32_t from)
 {
-	while (from < text.len)
-	{
-		uint32_t	to = from;
-
-		while (to < text.len && is_alphanumeric(text.data[to]))
-			to++;
-		if (plausible_vin((Str) {text.data + from, to - from}))
-			return from;
-		from = to + 1;
-	}
-	return text.len;
+	return (uint32_t) vin_find(text.data, text.len, from, VIN_IN_TEXT);
 }
 
 /* Takes VINs out of a text; false when nothing is left of it, or there is no room. */

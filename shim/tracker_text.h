@@ -61,7 +61,7 @@ extern bool tracker_time_digits(Str digits, int64_t *us) __attribute__((warn_unu
 /* Two digits a byte; false when a nibble is none.  out gets 2 * n and a NUL. */
 extern bool tracker_bcd(const void *bytes, size_t n, char *out) __attribute__((warn_unused_result));
 
-/* 2 * n lower-case digits, no NUL. */
+/* 2 * n lower-case digits, no NUL; those of X in place of a VIN. */
 extern void tracker_to_hex(const void *bytes, size_t n, char *out);
 
 #endif							/* SHIM_TRACKER_TEXT_H */

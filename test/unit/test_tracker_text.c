@@ -114,7 +114,7 @@ test_times(void)
 static void
 test_bcd(void)
 {
-	char		text[17];
+	char		text[64];
 
 	ok(tracker_bcd("\x08\x64\x71\x70\x03\x28\x35\x81", 8, text), "BCD");
 	is_str(text, "0864717003283581", "its digits");
@@ -122,6 +122,9 @@ test_bcd(void)
 	tracker_to_hex("\xde\xad", 2, text);
 	text[4] = '\0';
 	is_str(text, "dead", "hexadecimal digits");
+	tracker_to_hex("\x01" "1M8GDM9AXKP042788" "\xff", 19, text);
+	text[38] = '\0';
+	is_str(text, "01" "5858585858585858585858585858585858" "ff", "no VIN in them");
 }
 
 int
