@@ -26,6 +26,18 @@ CREATE FUNCTION fleet.allowed_vehicles() RETURNS bigint[]
     AS 'MODULE_PATHNAME', 'allowed_vehicles';
 COMMENT ON FUNCTION fleet.allowed_vehicles() IS 'The vehicles that the token of this session is limited to; null: all of its tenants';
 
+CREATE FUNCTION fleet.vehicle_allowed_support(internal) RETURNS internal
+    LANGUAGE c STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'vehicle_allowed_support';
+COMMENT ON FUNCTION fleet.vehicle_allowed_support(internal) IS 'Private: tells the planner that fleet.vehicle_allowed refuses nothing, as it nearly always does';
+REVOKE ALL ON FUNCTION fleet.vehicle_allowed_support(internal) FROM PUBLIC;
+
+CREATE FUNCTION fleet.vehicle_allowed(vehicle_id bigint, allowed bigint[]) RETURNS boolean
+    LANGUAGE c IMMUTABLE LEAKPROOF PARALLEL SAFE
+    SUPPORT fleet.vehicle_allowed_support
+    AS 'MODULE_PATHNAME', 'vehicle_allowed';
+COMMENT ON FUNCTION fleet.vehicle_allowed(bigint, bigint[]) IS 'For policies: whether a vehicle is one of those allowed, an ascending array; null allows all';
+
 CREATE FUNCTION fleet.logged_in() RETURNS boolean
     LANGUAGE c STABLE LEAKPROOF PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'logged_in';

@@ -14,7 +14,7 @@ DECLARE
     tenants text := 'tenant_id = ANY ((SELECT fleet.allowed_tenants(%L, %L))::integer[])';
     -- null stands for all vehicles
     vehicles text := CASE
-        WHEN has_vehicle THEN ' AND (vehicle_id = ANY ((SELECT fleet.allowed_vehicles())::bigint[])) IS NOT FALSE'
+        WHEN has_vehicle THEN ' AND fleet.vehicle_allowed(vehicle_id, (SELECT fleet.allowed_vehicles()))'
         ELSE ' AND (SELECT fleet.allowed_vehicles()) IS NULL' END;
     -- what says nothing of single vehicles is for those, too, who may see some only
     readable text := tenants || CASE WHEN has_vehicle OR area IN ('quarantine', 'audit', 'source', 'history') THEN vehicles ELSE '' END;
