@@ -49,6 +49,7 @@ is(join(' ', map { $_->{code} } @{ $client->rejected }), 'out_of_range missing_f
 $t->query("SELECT fleet.acknowledge_alert(min(alert_id), 'seen') FROM fleet.alert");
 $t->query("CREATE ROLE viewer LOGIN IN ROLE fleet_reader; SELECT fleet.grant_tenant('viewer', 1);
 	SELECT fleet.create_login_key('k1', 'HS256', sha256('a secret'), 'issuer')");
+$t->query("SELECT fleet.send_command('car-1', 'lock', '{\"pin\": 1}')");
 $t->query('SELECT fleet.tick()');
 $t->stop_fleetd;
 

@@ -91,6 +91,37 @@ fuzz_emit(void *arg, const Record *r)
 	}
 }
 
+/* Whatever a device says, all of it is there. */
+static void
+fuzz_answer(void *arg, const Answer *answer)
+{
+	volatile unsigned sum = 0;
+
+	(void) arg;
+	if (answer->command_id < 0 || answer->device.len > RECORD_DEVICE_MAX)
+		fuzz_fail("an answer");
+	for (uint32_t i = 0; i < answer->text.len; i++)
+		sum += (unsigned char) answer->text.data[i];
+}
+
+/* After each frame, so that the next may answer it. */
+static void
+fuzz_command(Session *session, Buf *out)
+{
+	Command		command = {
+		.id = INT64_C(0x1234500000000),.device = {session->device, (uint32_t) strlen(session->device)},
+		.name = RECORD_STR("getinfo"),.arguments = RECORD_STR("{}"),.expires = RECORD_STR("2025-01-15T14:37:18.000Z")
+	};
+	const char *why = NULL;
+
+	if (!session->takes_commands)
+		return;
+	if (FUZZ_ADAPTER.command == NULL)
+		fuzz_fail("takes commands, has none");
+	if (FUZZ_ADAPTER.command(session, &command, &why, out) == COMMAND_UNSUPPORTED && why == NULL)
+		fuzz_fail("unsupported without a reason");
+}
+
 static void
 fuzz_ack(Session *session, Buf *out)
 {
@@ -134,6 +165,7 @@ fuzz_take(Session *session, const char *data, size_t len, size_t *taken, Buf *ou
 			fuzz_ack(session, out);
 		memset(&fuzz_frames[fuzz_counted - fuzz_acked], 0, sizeof(AckFrame));
 		decoded.emit = fuzz_emit;
+		decoded.answer = fuzz_answer;
 		decoded.record = &fuzz_record;
 		decoded.reply = out;
 		decoded.tag = 0;
@@ -158,6 +190,7 @@ fuzz_take(Session *session, const char *data, size_t len, size_t *taken, Buf *ou
 		}
 		if (strnlen(session->device, sizeof(session->device)) > DEVICE_MAX)
 			fuzz_fail("a device without end");
+		fuzz_command(session, out);
 	}
 	return true;
 }
@@ -171,6 +204,7 @@ fuzz_session(const char *data, size_t size, size_t first, const char *device, bo
 	char	   *rest;
 
 	session.topic = "telemetry/{vehicle}";
+	session.command_topic = "command/{vehicle}";
 	session.frame_max = 65536;
 #ifdef FUZZ_MAPPING
 	session.mapping = FUZZ_MAPPING;
