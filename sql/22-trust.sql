@@ -27,7 +27,7 @@ CREATE FUNCTION fleet.allowed_vehicles() RETURNS bigint[]
 COMMENT ON FUNCTION fleet.allowed_vehicles() IS 'The vehicles that the token of this session is limited to; null: all of its tenants';
 
 CREATE FUNCTION fleet.vehicle_allowed_support(internal) RETURNS internal
-    LANGUAGE c STRICT PARALLEL SAFE
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'vehicle_allowed_support';
 COMMENT ON FUNCTION fleet.vehicle_allowed_support(internal) IS 'Private: tells the planner that fleet.vehicle_allowed refuses nothing, as it nearly always does';
 REVOKE ALL ON FUNCTION fleet.vehicle_allowed_support(internal) FROM PUBLIC;
