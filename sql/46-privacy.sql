@@ -131,6 +131,8 @@ CREATE FUNCTION fleet.vehicle_tables() RETURNS SETOF regclass
 $$;
 COMMENT ON FUNCTION fleet.vehicle_tables() IS 'The tables of the extension whose rows belong to a vehicle: what fleet.erase_vehicle and fleet.export_vehicle work on';
 
+REVOKE ALL ON FUNCTION fleet.vehicle_tables() FROM PUBLIC;
+
 -- The tenant of a vehicle on which the session may act so; nobody learns
 -- whether a vehicle that is not his exists.
 CREATE FUNCTION fleet.vehicle_for(vehicle_id bigint, area text, level text) RETURNS integer
