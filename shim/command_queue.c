@@ -449,8 +449,8 @@ command_answer(CommandOwner *owner, int32_t source_id, const Answer *answer)
 	}
 	id = peer->flying_id;
 	stats_inc(answer->ok ? STAT_COMMANDS_CONFIRMED : STAT_COMMANDS_FAILED);
-	log_info("command_answered", log_int("command", id), log_int("vehicle", peer->vehicle_id),
-			 log_str("outcome", answer->ok ? "confirmed" : "failed"));
+	log_debug("command_answered", log_int("command", id), log_int("vehicle", peer->vehicle_id),
+			  log_str("outcome", answer->ok ? "confirmed" : "failed"));
 	report(id, answer->ok ? REPORT_CONFIRMED : REPORT_FAILED, answer->text);
 	peer_landed(peer);
 	if (peer->state == PEER_FLYING)
@@ -517,8 +517,8 @@ deliver(CommandPeer *peer, const Command *command, int64_t expires_us, int64_t w
 	{
 		case COMMAND_SENT:
 			stats_inc(STAT_COMMANDS_SENT);
-			log_info("command_sent", log_int("command", id), log_int("vehicle", vehicle_id),
-					 log_int("source", peer->source_id));
+			log_debug("command_sent", log_int("command", id), log_int("vehicle", vehicle_id),
+					  log_int("source", peer->source_id));
 			peer->last_id = peer->flying_id = id;
 			peer->expires_us = expires_us;
 			owner->in_flight++;
