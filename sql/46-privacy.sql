@@ -56,6 +56,10 @@ DECLARE
     added bigint;
 BEGIN
     PERFORM fleet.require(rekey_devices.tenant_id, 'registry', 'admin');
+    IF fleet.allowed_vehicles() IS NOT NULL THEN
+        RAISE EXCEPTION 'permission denied for tenant %', rekey_devices.tenant_id
+            USING ERRCODE = 'insufficient_privilege', DETAIL = 'The session is limited to some vehicles.';
+    END IF;
     IF cardinality(old) <> cardinality(new) OR array_ndims(old) > 1 OR array_ndims(new) > 1 THEN
         RAISE EXCEPTION 'old and new identities must be as many'
             USING ERRCODE = 'array_subscript_error',

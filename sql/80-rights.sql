@@ -13,3 +13,24 @@ REVOKE ALL ON FUNCTION fleet.ingest_row() FROM PUBLIC;
 REVOKE ALL ON FUNCTION fleet.invalidate_cache() FROM PUBLIC;
 REVOKE ALL ON FUNCTION fleet.rule_check() FROM PUBLIC;
 REVOKE ALL ON FUNCTION fleet.tenant_replace_default() FROM PUBLIC;
+
+-- What reads or writes, or tells of a session, is for roles, see 82-roles.sql.
+-- Left to everybody is what computes from its arguments alone, as types do.
+DO $$
+DECLARE
+    routine regprocedure;
+BEGIN
+    FOR routine IN
+        SELECT p.oid FROM pg_catalog.pg_proc p
+          JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+          JOIN pg_catalog.pg_extension e ON d.refclassid = 'pg_catalog.pg_extension'::regclass AND e.oid = d.refobjid
+         WHERE e.extname = 'fleet' AND p.provolatile <> 'i'
+    LOOP
+        EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', routine);
+    END LOOP;
+END
+$$;
+-- policies ask these as whoever runs the statement
+GRANT EXECUTE ON FUNCTION fleet.allowed_tenants(text, text), fleet.allowed_vehicles(), fleet.logged_in() TO PUBLIC;
+-- what this session itself has sent
+GRANT EXECUTE ON FUNCTION fleet.last_batch() TO PUBLIC;

@@ -35,14 +35,26 @@ BEGIN
     GRANT EXECUTE ON FUNCTION fleet.daemon_listen(), fleet.pending_commands(jsonb), fleet.claim_commands(text, jsonb),
         fleet.report_commands(text, jsonb) TO fleet_daemon;
 
-    GRANT EXECUTE ON FUNCTION fleet.login(text), fleet.login_local(text) TO fleet_ingest, fleet_reader;
+    GRANT EXECUTE ON FUNCTION fleet.tick() TO fleet_daemon, fleet_owner;
+
+    GRANT EXECUTE ON FUNCTION fleet.login(text), fleet.login_local(text), fleet.logout(), fleet.session_subject() TO fleet_ingest, fleet_reader;
 
     -- one tenant, reading
     GRANT SELECT (tenant_id, name, auto_register, notify, created_at) ON fleet.tenant TO fleet_reader;
     GRANT SELECT ON fleet.contract, fleet.vehicle, fleet.device, fleet.event, fleet.telemetry, fleet.vehicle_state,
         fleet.geofence, fleet.geofence_visit, fleet.rule, fleet.standard_rule, fleet.alert, fleet.open_alert, fleet.command, fleet.batch TO fleet_reader;
 
+    GRANT EXECUTE ON FUNCTION fleet.track(bigint, timestamptz, timestamptz), fleet.track(text, timestamptz, timestamptz, integer),
+        fleet.last_known(bigint), fleet.last_known(text, integer),
+        fleet.state_at(bigint, timestamptz, interval), fleet.state_at(text, timestamptz, interval, integer),
+        fleet.geofences_at(integer, fleet.geopoint), fleet.geofence_counts(integer, fleet.geopoint[]),
+        fleet.listen(text, integer), fleet.unlisten(text, integer), fleet.cursor_now(), fleet.alerts_since(text, integer),
+        fleet.visits_since(text, integer), fleet.commands_since(text, integer),
+        fleet.require(integer, text, text, bigint) TO fleet_reader;
+
     -- one tenant, at work
+    GRANT EXECUTE ON FUNCTION fleet.check_condition(text), fleet.enable_standard_rule(text, integer), fleet.enable_standard_rules(integer),
+        fleet.acknowledge_alert(bigint, text), fleet.quarantine_since(text, integer) TO fleet_operator;
     GRANT SELECT ON fleet.quarantine TO fleet_operator;
     GRANT EXECUTE ON FUNCTION fleet.replay_quarantine(integer, text, timestamptz, integer) TO fleet_operator;
     GRANT UPDATE (acknowledged_at, acknowledged_by, note, xact_id) ON fleet.alert TO fleet_operator;
@@ -59,7 +71,9 @@ BEGIN
         fleet.cancel_command(bigint) TO fleet_operator;
 
     -- one tenant's registry
-    GRANT UPDATE (name, auto_register, notify) ON fleet.tenant TO fleet_admin;
+    -- not the name: that one is taken would tell who else is here
+    GRANT UPDATE (auto_register, notify) ON fleet.tenant TO fleet_admin;
+    GRANT EXECUTE ON FUNCTION fleet.verify_audit(integer) TO fleet_admin;
     GRANT SELECT ON fleet.tenant_grant, fleet.audit_log, fleet.audit_head TO fleet_admin;
     GRANT SELECT (source_id, tenant_id, name, devices, created_at, expires_at, revoked_at),
         UPDATE (name, devices, expires_at, revoked_at) ON fleet.source TO fleet_admin;

@@ -4,7 +4,9 @@
 -- dumped like any table.
 
 SELECT pg_catalog.pg_extension_config_dump('fleet.tenant', '');
-SELECT pg_catalog.pg_extension_config_dump('fleet.tenant_grant', '');
+-- the number of a role that is gone may be another's where it is restored
+SELECT pg_catalog.pg_extension_config_dump('fleet.tenant_grant',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid OPERATOR(pg_catalog.=) role_name)');
 SELECT pg_catalog.pg_extension_config_dump('fleet.login_key', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.audit_log', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.audit_head', '');

@@ -19,6 +19,7 @@
 #include "commands/policy.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/rls.h"
 
@@ -44,10 +45,12 @@ policy_restore(PG_FUNCTION_ARGS)
 	if (row_security || creating_extension || !IsA(trigdata->parsetree, CreatePolicyStmt))
 		PG_RETURN_VOID();
 	stmt = (CreatePolicyStmt *) trigdata->parsetree;
-	relid = RangeVarGetRelid(stmt->table, AccessExclusiveLock, true);
+	/* no lock before the right to it is known: it would stop everybody */
+	relid = RangeVarGetRelid(stmt->table, NoLock, true);
 	if (!OidIsValid(relid) || !fleet_owns_table(relid, GetUserId()) ||
 		getExtensionOfObject(RelationRelationId, relid) != get_extension_oid(FLEET_SCHEMA, true))
 		PG_RETURN_VOID();
+	LockRelationOid(relid, AccessExclusiveLock);
 	policy = get_relation_policy_oid(relid, stmt->policy_name, true);
 	if (!OidIsValid(policy))
 		PG_RETURN_VOID();

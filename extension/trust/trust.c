@@ -189,11 +189,18 @@ identity_allows(const TrustIdentity *who, const char *area, TrustLevel level)
 	return false;
 }
 
-/* In a function that works with more rights it is the caller who is asked. */
+/*
+ * In a function that works with more rights it is the caller who is asked,
+ * which is taken to be the session's role.  Where PostgreSQL evaluates what
+ * somebody has attached to a table of his (an index's expression while a
+ * superuser analyzes it) the two differ, and nobody's rights will do.
+ */
 static Oid
 asking_user(void)
 {
-	return InLocalUserIdChange() ? GetOuterUserId() : GetUserId();
+	if (!InLocalUserIdChange())
+		return GetUserId();
+	return InSecurityRestrictedOperation() ? InvalidOid : GetOuterUserId();
 }
 
 static bool
@@ -356,7 +363,7 @@ session_subject(PG_FUNCTION_ARGS)
 Datum
 acting_role(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_TEXT_P(cstring_to_text(GetUserNameFromId(asking_user(), false)));
+	PG_RETURN_TEXT_P(cstring_to_text(GetUserNameFromId(InLocalUserIdChange() ? GetOuterUserId() : GetUserId(), false)));
 }
 
 void

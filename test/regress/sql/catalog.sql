@@ -33,7 +33,7 @@ ORDER BY 1;
 -- 4. What may be called by everybody: nothing that writes, and no token
 SELECT r.oid::regprocedure AS function FROM pg_temp.routine r
 WHERE r.provolatile = 'v' AND r.prorettype <> 'trigger'::regtype
-  AND has_function_privilege('public', r.oid, 'EXECUTE') AND r.proname NOT IN ('has_partition', 'last_batch')
+  AND has_function_privilege('public', r.oid, 'EXECUTE') AND r.proname <> 'last_batch'
 ORDER BY 1;
 SELECT c.oid::regclass AS relation, a.privilege_type
 FROM pg_temp.member m JOIN pg_class c ON m.classid = 'pg_class'::regclass AND c.oid = m.objid

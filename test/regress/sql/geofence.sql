@@ -78,14 +78,14 @@ ROLLBACK TO s;
 SELECT pg_temp.names(geofences_at(110, geopoint(0.5, 0.5)));
 ROLLBACK;
 SELECT pg_temp.names(geofences_at(110, geopoint(0.5, 0.5)));
--- who may not read the table may not ask
+-- who may not read fences may not ask
 CREATE ROLE regress_fleet_nobody;
 GRANT USAGE ON SCHEMA fleet TO regress_fleet_nobody;
 SET ROLE regress_fleet_nobody;
 SELECT fleet.geofences_at(110, fleet.geopoint(0.5, 0.5));
 RESET ROLE;
 -- nor who may read it, but not this tenant's rows
-GRANT SELECT ON fleet.geofence TO regress_fleet_nobody;
+GRANT fleet_reader TO regress_fleet_nobody;
 SELECT fleet.grant_tenant('regress_fleet_nobody', 1);
 SET ROLE regress_fleet_nobody;
 SELECT fleet.geofences_at(110, fleet.geopoint(0.5, 0.5));
