@@ -1,42 +1,33 @@
 /*
  * rule_compile.c
- *	  Parses and checks the condition of a rule with PostgreSQL's own parser.
+ *	  Parses the condition of a rule with PostgreSQL's own parser.
  *
  * The result is evaluated within the ingest pipeline, which runs with the
  * rights of the extension's owner, while its author may be anybody who can
- * write a rule.  So nothing that is not plain computation passes: the parsed
- * tree is walked and every node, type and function must be on a list of what
- * is allowed, names are resolved with a pinned search_path, and nothing is
- * executed (not even for constant folding) before that walk.
+ * write a rule.  So nothing that is not plain computation passes
+ * (rule_allowed.c), names are resolved with a pinned search_path, and nothing
+ * is executed (not even for constant folding) before it has passed.
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "catalog/dependency.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_language.h"
-#include "catalog/pg_namespace.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
-#include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_coerce.h"
 #include "parser/parse_collate.h"
 #include "parser/parse_expr.h"
 #include "parser/parse_node.h"
-#include "parser/parse_type.h"
 #include "parser/parser.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/regproc.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
 #include "fleet.h"
 #include "types/dictionary.h"
+#include "watch/rule_allowed.h"
 #include "watch/rule_compile.h"
 
 /* A misspelt name is at most so many edits away from the one that was meant. */
@@ -77,34 +68,12 @@ static const struct
 	{"standing", RULE_STANDING},
 };
 
-/*
- * Functions of pg_catalog that may be called by name.  A list of what is
- * forbidden would never be complete: repeat('x', 1000000000) is immutable,
- * too.
- */
-static const char *const rule_functions[] = {
-	"abs", "acos", "acosd", "age", "array_length", "array_position", "asin", "asind",
-	"atan", "atan2", "atan2d", "atand", "btrim", "cardinality", "cbrt", "ceil",
-	"ceiling", "char_length", "character_length", "cos", "cosd", "date_bin",
-	"date_part", "date_trunc", "degrees", "div", "ends_with", "exp", "extract",
-	"floor", "isfinite", "justify_days", "justify_hours", "justify_interval",
-	"left", "length", "ln", "log", "log10", "lower", "ltrim", "mod",
-	"octet_length", "overlaps", "pi", "position", "pow", "power", "radians",
-	"replace", "reverse", "right", "round", "rtrim", "sign", "sin", "sind",
-	"split_part", "sqrt", "starts_with", "string_to_array", "strpos", "substr",
-	"substring", "tan", "tand", "timezone", "to_timestamp", "translate",
-	"trunc", "upper", "width_bucket",
-};
-
 /* What the hook for names needs, as p_ref_hook_state. */
 typedef struct CompileState
 {
 	RuleInputs *inputs;
 	Bitmapset  *used;
-	ParseState *pstate;
-	Oid			fleet_schema;
-	Oid			extension;		/* what belongs to it may be used */
-	int			nodes;
+	RuleGate	gate;
 } CompileState;
 
 void
@@ -227,13 +196,13 @@ input_resolve(CompileState *cs, const char *label, RuleView view, const char *ki
 			if (!OidIsValid(type))
 				type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
 									   CStringGetDatum("geopoint"),
-									   ObjectIdGetDatum(cs->fleet_schema));
+									   ObjectIdGetDatum(cs->gate.fleet_schema));
 			if (view == RULE_PREVIOUS && !def->previous)
 				ereport(ERROR,
 						(errcode(ERRCODE_UNDEFINED_COLUMN),
 						 errmsg("there is no previous \"%s\"", name),
 						 errhint("It belongs to the vehicle, not to a report."),
-						 parser_errposition(cs->pstate, location)));
+						 parser_errposition(cs->gate.pstate, location)));
 			break;
 		}
 	}
@@ -246,7 +215,7 @@ input_resolve(CompileState *cs, const char *label, RuleView view, const char *ki
 					 errmsg("\"%s\" cannot be the name of a signal", name),
 					 errdetail("Names of signals consist of letters, digits and underscores, at most %d.",
 							   SIGNAL_NAME_MAX),
-					 parser_errposition(cs->pstate, location)));
+					 parser_errposition(cs->gate.pstate, location)));
 		known = dictionary_by_name(name, strlen(name));
 		if (known)
 			kind = known->kind;
@@ -259,7 +228,7 @@ input_resolve(CompileState *cs, const char *label, RuleView view, const char *ki
 						(errcode(ERRCODE_DATATYPE_MISMATCH),
 						 errmsg("signal \"%s\" is not a %s", name, kind_name),
 						 errhint("Well-known signals need no prefix for their kind."),
-						 parser_errposition(cs->pstate, location)));
+						 parser_errposition(cs->gate.pstate, location)));
 			kind = wanted;
 		}
 		else if (known == NULL && cs->inputs->notice_typos)
@@ -272,7 +241,7 @@ input_resolve(CompileState *cs, const char *label, RuleView view, const char *ki
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("\"%s\" is not a number", name),
 				 errhint("The prefixes rate, mean, zscore and standing apply to numbers."),
-				 parser_errposition(cs->pstate, location)));
+				 parser_errposition(cs->gate.pstate, location)));
 
 	return input_add(cs->inputs, label, name, view, column, kind, type);
 }
@@ -349,285 +318,6 @@ resolve_name(ParseState *pstate, ColumnRef *cref)
 	return (Node *) var;
 }
 
-/* --- types --- */
-
-static bool
-type_allowed(CompileState *cs, Oid type)
-{
-	Oid			element;
-	HeapTuple	tuple;
-	bool		allowed;
-
-	switch (type)
-	{
-		case BOOLOID:
-		case INT2OID:
-		case INT4OID:
-		case INT8OID:
-		case FLOAT4OID:
-		case FLOAT8OID:
-		case NUMERICOID:
-		case TEXTOID:
-		case VARCHAROID:
-		case BPCHAROID:
-		case DATEOID:
-		case TIMEOID:
-		case TIMESTAMPOID:
-		case TIMESTAMPTZOID:
-		case INTERVALOID:
-			return true;
-		default:
-			break;
-	}
-	element = get_element_type(type);
-	if (OidIsValid(element))
-		return type_allowed(cs, element);
-
-	/*
-	 * The extension's own base types.  The schema alone does not tell: PostGIS
-	 * is there, too, when CASCADE installed it.
-	 */
-	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	allowed = ((Form_pg_type) GETSTRUCT(tuple))->typnamespace == cs->fleet_schema &&
-		((Form_pg_type) GETSTRUCT(tuple))->typtype == TYPTYPE_BASE;
-	ReleaseSysCache(tuple);
-	return allowed && getExtensionOfObject(TypeRelationId, type) == cs->extension;
-}
-
-static void
-refuse_type(CompileState *cs, Oid type, int location)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("type %s is not allowed in a condition", format_type_be(type)),
-			 parser_errposition(cs->pstate, location)));
-}
-
-/* --- what is refused before analysis --- */
-
-static void
-check_schema(CompileState *cs, List *name, const char *what, int location)
-{
-	const char *schema;
-
-	if (list_length(name) < 2)
-		return;					/* the pinned search_path decides */
-	schema = strVal(linitial(name));
-	if (list_length(name) == 2 &&
-		(strcmp(schema, "pg_catalog") == 0 || strcmp(schema, FLEET_SCHEMA) == 0))
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("%s %s is not allowed in a condition", what, NameListToString(name)),
-			 errhint("Conditions may use what is in the schemas pg_catalog and fleet."),
-			 parser_errposition(cs->pstate, location)));
-}
-
-/*
- * Before analysis, since analysing a sub-query opens its tables, and resolving
- * a type may run the input function of a stranger's type.
- */
-static bool
-check_raw(Node *node, CompileState *cs)
-{
-	Oid			type;
-
-	if (node == NULL)
-		return false;
-
-	switch (nodeTag(node))
-	{
-		case T_SubLink:
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("sub-queries are not allowed in a condition"),
-					 parser_errposition(cs->pstate, ((SubLink *) node)->location)));
-			break;
-		case T_ParamRef:
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_PARAMETER),
-					 errmsg("parameters are not allowed in a condition"),
-					 parser_errposition(cs->pstate, ((ParamRef *) node)->location)));
-			break;
-		case T_FuncCall:
-			check_schema(cs, ((FuncCall *) node)->funcname, "function",
-						 ((FuncCall *) node)->location);
-			break;
-		case T_A_Expr:
-			check_schema(cs, ((A_Expr *) node)->name, "operator",
-						 ((A_Expr *) node)->location);
-			break;
-		case T_TypeName:
-			if (((TypeName *) node)->pct_type || ((TypeName *) node)->setof)
-				ereport(ERROR,
-						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("type is not allowed in a condition"),
-						 parser_errposition(cs->pstate, ((TypeName *) node)->location)));
-			check_schema(cs, ((TypeName *) node)->names, "type",
-						 ((TypeName *) node)->location);
-			type = LookupTypeNameOid(cs->pstate, (TypeName *) node, true);
-			if (OidIsValid(type) && !type_allowed(cs, type))
-				refuse_type(cs, type, ((TypeName *) node)->location);
-			break;
-		default:
-			break;
-	}
-	return raw_expression_tree_walker(node, check_raw, cs);
-}
-
-/* --- what is refused after analysis --- */
-
-typedef struct FunctionCheck
-{
-	CompileState *cs;
-	bool		by_name;		/* the author wrote it as a call */
-	int			location;
-} FunctionCheck;
-
-static int
-volatile_hint(Form_pg_proc proc)
-{
-	if (proc->prorettype == TIMESTAMPTZOID && proc->pronargs == 0)
-		return errhint("The time of the report is event_time.");
-	for (int i = 0; i < proc->pronargs; i++)
-	{
-		if (proc->proargtypes.values[i] == TIMESTAMPTZOID)
-			return errhint("Name the time zone: event_time AT TIME ZONE 'UTC'.");
-	}
-	return 0;
-}
-
-/* check_functions_in_node's callback: raises rather than returns. */
-static bool
-check_function(Oid funcid, void *context)
-{
-	FunctionCheck *check = context;
-	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
-	Form_pg_proc proc;
-	bool		listed = false;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for function %u", funcid);
-	proc = (Form_pg_proc) GETSTRUCT(tuple);
-
-	if (proc->provolatile != PROVOLATILE_IMMUTABLE)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("function %s is not allowed in a condition", NameStr(proc->proname)),
-				 errdetail("Its result does not depend on its arguments alone."),
-				 volatile_hint(proc),
-				 parser_errposition(check->cs->pstate, check->location)));
-
-	if (proc->pronamespace == PG_CATALOG_NAMESPACE)
-	{
-		if (!check->by_name)
-			listed = proc->prolang == INTERNALlanguageId;
-		else
-		{
-			for (int i = 0; i < lengthof(rule_functions) && !listed; i++)
-				listed = strcmp(rule_functions[i], NameStr(proc->proname)) == 0;
-			listed = listed && proc->prolang == INTERNALlanguageId;
-		}
-	}
-	else
-		listed = proc->prolang == ClanguageId &&
-			getExtensionOfObject(ProcedureRelationId, funcid) == check->cs->extension;
-
-	/* the exact power of two numerics takes as long as its author likes */
-	if (funcid == F_NUMERIC_POWER || funcid == F_POWER_NUMERIC_NUMERIC || funcid == F_POW_NUMERIC_NUMERIC)
-		listed = false;
-
-	if (!listed || proc->proretset || proc->prokind != PROKIND_FUNCTION)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("function %s is not allowed in a condition",
-						format_procedure(funcid)),
-				 errhint("See docs/rules.md for the functions that conditions may call."),
-				 parser_errposition(check->cs->pstate, check->location)));
-	ReleaseSysCache(tuple);
-	return false;
-}
-
-/* Every node, its type and its functions must be known to be harmless. */
-static bool
-check_node(Node *node, CompileState *cs)
-{
-	FunctionCheck check;
-	const char *refused = NULL;
-
-	if (node == NULL)
-		return false;
-	if (IsA(node, List))
-		return expression_tree_walker(node, check_node, cs);
-
-	check.cs = cs;
-	check.by_name = false;
-	check.location = exprLocation(node);
-
-	if (++cs->nodes > RULE_NODES_MAX)
-		ereport(ERROR,
-				(errcode(ERRCODE_STATEMENT_TOO_COMPLEX),
-				 errmsg("condition is too complex"),
-				 errdetail("It may have at most %d operators, functions, names and constants.",
-						   RULE_NODES_MAX)));
-
-	switch (nodeTag(node))
-	{
-		case T_Var:
-		case T_Const:
-		case T_OpExpr:
-		case T_DistinctExpr:
-		case T_NullIfExpr:
-		case T_ScalarArrayOpExpr:
-		case T_BoolExpr:
-		case T_NullTest:
-		case T_BooleanTest:
-		case T_CaseExpr:
-		case T_CaseTestExpr:
-		case T_CoalesceExpr:
-		case T_MinMaxExpr:
-		case T_ArrayExpr:
-		case T_RelabelType:
-		case T_CoerceViaIO:
-			break;
-		case T_CaseWhen:
-			return expression_tree_walker(node, check_node, cs);
-		case T_FuncExpr:
-			check.by_name = ((FuncExpr *) node)->funcformat == COERCE_EXPLICIT_CALL ||
-				((FuncExpr *) node)->funcformat == COERCE_SQL_SYNTAX;
-			break;
-		case T_Aggref:
-		case T_GroupingFunc:
-			refused = "aggregate functions";
-			break;
-		case T_WindowFunc:
-			refused = "window functions";
-			break;
-		case T_SQLValueFunction:
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("the current time or user is not allowed in a condition"),
-					 errhint("The time of the report is event_time."),
-					 parser_errposition(cs->pstate, check.location)));
-			break;
-		default:
-			refused = "expressions of this kind";
-			break;
-	}
-	if (refused)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("%s are not allowed in a condition", refused),
-				 parser_errposition(cs->pstate, check.location)));
-
-	check_functions_in_node(node, check_function, &check);
-	if (!type_allowed(cs, exprType(node)))
-		refuse_type(cs, exprType(node), check.location);
-	return expression_tree_walker(node, check_node, cs);
-}
-
 /* --- compiling --- */
 
 /*
@@ -674,20 +364,20 @@ bare_expression(CompileState *cs, List *parsed)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("a condition is one boolean expression, not several"),
-				 parser_errposition(cs->pstate, ((ResTarget *) lsecond(stmt->targetList))->location)));
+				 parser_errposition(cs->gate.pstate, ((ResTarget *) lsecond(stmt->targetList))->location)));
 	target = linitial(stmt->targetList);
 	if (target->name)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("syntax error at or near \"%s\"", target->name),
-				 parser_errposition(cs->pstate, label_location(cs->pstate->p_sourcetext, target->name))));
+				 parser_errposition(cs->gate.pstate, label_location(cs->gate.pstate->p_sourcetext, target->name))));
 	return target->val;
 }
 
 static Expr *
 compile(const char *text, CompileState *cs)
 {
-	ParseState *pstate = cs->pstate;
+	ParseState *pstate = cs->gate.pstate;
 	Node	   *expr;
 
 	if (strlen(text) > RULE_CONDITION_MAX)
@@ -698,11 +388,11 @@ compile(const char *text, CompileState *cs)
 						   (int) strlen(text), RULE_CONDITION_MAX)));
 
 	expr = bare_expression(cs, raw_parser(text, RAW_PARSE_PLPGSQL_EXPR));
-	check_raw(expr, cs);
+	rule_check_raw(expr, &cs->gate);
 	expr = transformExpr(pstate, expr, EXPR_KIND_OTHER);
 	expr = coerce_to_boolean(pstate, expr, "a condition");
 	assign_expr_collations(pstate, expr);
-	check_node(expr, cs);
+	rule_check_analysed(expr, &cs->gate);
 	if (bms_is_empty(cs->used))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -752,12 +442,12 @@ rule_compile(const char *text, const char *what, const char *rule_name,
 
 	memset(&cs, 0, sizeof(cs));
 	cs.inputs = inputs;
-	cs.fleet_schema = fleet_schema_oid();
-	cs.extension = get_extension_oid(FLEET_SCHEMA, false);
-	cs.pstate = make_parsestate(NULL);
-	cs.pstate->p_sourcetext = text;
-	cs.pstate->p_pre_columnref_hook = resolve_name;
-	cs.pstate->p_ref_hook_state = &cs;
+	cs.gate.fleet_schema = fleet_schema_oid();
+	cs.gate.extension = get_extension_oid(FLEET_SCHEMA, false);
+	cs.gate.pstate = make_parsestate(NULL);
+	cs.gate.pstate->p_sourcetext = text;
+	cs.gate.pstate->p_pre_columnref_hook = resolve_name;
+	cs.gate.pstate->p_ref_hook_state = &cs;
 
 	/*
 	 * The same text must mean the same in every session.  An error resets
@@ -797,7 +487,7 @@ rule_compile(const char *text, const char *what, const char *rule_name,
 	PG_END_TRY();
 
 	AtEOXact_GUC(true, guc_nest);
-	free_parsestate(cs.pstate);
+	free_parsestate(cs.gate.pstate);
 	*used = cs.used;
 	return result;
 }
