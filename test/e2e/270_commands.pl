@@ -118,6 +118,41 @@ is($van->read_json->{command}{id}, $again, 'sent again after fleetd was killed')
 confirm($van, $again);
 wait_row($again, 'confirmed|3||', '... and confirmed');
 
+# The database goes away: the answer is kept, and commands come at once when it is back
+my $began;
+my $kept = send_command('van', 'stay awake');
+is($van->read_json->{command}{id}, $kept, 'sent');
+$t->node->stop('immediate');
+confirm($van, $kept, answer => 'awake');
+my $before = $t->log_size;
+$t->node->start;
+wait_row($kept, 'confirmed|1|awake|', 'an answer is kept while the database is away');
+$t->wait_log('commands_on', $before);
+$began = time;
+my $soon = send_command('van', 'soon');
+is($van->read_json->{command}{id}, $soon, 'then fleetd is woken again');
+cmp_ok(time - $began, '<', 20, '... long before it would look by itself');
+confirm($van, $soon);
+wait_row($soon, 'confirmed|1||', '... confirmed');
+
+# Another tenant has a device of the same name
+psql("INSERT INTO fleet.tenant (tenant_id, name) VALUES (2, 'other')");
+my $other_token = $t->create_source(2, 'other');
+psql("SELECT fleet.register_device(2, 'van', 'van')");
+my $theirs = $t->connect;
+$theirs->send_line(json_of({ auth => $other_token, commands => 'van' }));
+$theirs->read_json;
+my $ours = send_command('van', 'ours');
+my $their_id = psql("SELECT fleet.send_command('van', 'theirs', tenant_id => 2)");
+is(json_of([ map { $_->read_json->{command}{id} } $van, $theirs ]), json_of([ 0 + $ours, 0 + $their_id ]), 'each tenant\'s device gets its own');
+confirm($theirs, $ours);
+confirm($van, $their_id);
+confirm($theirs, $their_id);
+wait_row($their_id, 'confirmed|1||', '... and confirms its own');
+is(state_of($ours), 'sent', '... only');
+confirm($van, $ours);
+wait_row($ours, 'confirmed|1||', '... as the other does');
+
 # 4. teltonika
 my ($imei, $gt06) = ('352093081452251', '0123456789012345');
 sub crc16_arc
@@ -223,7 +258,7 @@ $there->read_json;
 my $two = send_command('truck', 'two');
 is($there->read_json->{command}{id}, $two, 'the daemon that has the vehicle sends');
 my $here = json_device('truck');
-my $began = time;
+$began = time;
 is($here->read_json->{command}{id}, $two, 'the vehicle comes to the other one unanswered: that one sends again');
 cmp_ok(time - $began, '>', 2, '... when the first one can not be writing any more');
 confirm($here, $two);
