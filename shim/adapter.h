@@ -28,6 +28,9 @@
 #define ADAPTER_TOKEN_MAX 256
 #define ADAPTER_NAME_MAX 64
 
+/* Decoded.reason with DECODE_BAD: a frame of another device than the connection's is counted. */
+#define ADAPTER_OTHER_DEVICE "identity changed"
+
 struct Mapping;
 
 /* What an adapter knows of one connection, or of one datagram's sender. */

@@ -269,7 +269,10 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
 			}
 			else if (state == CONN_OPEN && conn->acked == conn->counted &&
 					 now - conn->active_us > (conn->session.idle_us > 0 ? conn->session.idle_us : idle_us))
+			{
+				conn_cut(conn);
 				conn_finish(conn, STAT_CLOSED_IDLE, NULL);
+			}
 			else if (conn->session.ending != NULL && state >= CONN_OPEN && state < CONN_DRAINING)
 				conn_finish(conn, STAT_CLOSED_PROTOCOL, conn->session.ending);
 			else if (state == CONN_SLOWED && now >= conn->slow_until_us)

@@ -25,6 +25,8 @@
 
 #define FOREIGN "not_permitted:device"	/* what adapters say of another device's report */
 
+#define REMAINS_MAX 1024		/* bytes kept of what is no frame */
+
 static char *scratch;
 static size_t scratch_size;
 static Record record;
@@ -170,6 +172,36 @@ conn_believe(Conn *conn)
 		return false;
 	}
 	return conn_open(conn, (int32_t) conn->listener->source);
+}
+
+/*
+ * Bytes of a tracker that no frame can be made of: to quarantine, before the
+ * connection ends.  They are no frame, so ack() does not hear of them.
+ */
+static void
+quarantine(Conn *conn, const char *data, size_t len)
+{
+	if (!conn->adapter->claims || (conn->state == CONN_HELLO && !conn_believe(conn)) || conn->state != CONN_OPEN ||
+		is_stranger(conn))
+		return;
+	record_reset(&record);
+	record.device = (Str) {conn->session.device, (uint32_t) strlen(conn->session.device)};
+	record.received_at_us = conn->session.now_us;
+	record_set_defect(&record, "malformed", (Str) {0});
+	record.raw = (Str) {data, (uint32_t) (len < REMAINS_MAX ? len : REMAINS_MAX)};
+	if (sink_submit(conn->owner, conn->counted + 1, conn->source_id, &record) != SINK_OK)
+		log_warning("last_record_lost", log_str("peer", conn->peer), log_str("reason", "overload"));
+	(void) rate_charge(conn->source_id, pseudonym_device(conn->source_id, record.device));
+}
+
+void
+conn_cut(Conn *conn)
+{
+	if (buf_len(&conn->in) == 0)
+		return;
+	stats_inc(STAT_FRAMES_CUT);
+	conn->session.now_us = clock_unix_us();
+	quarantine(conn, buf_data(&conn->in), buf_len(&conn->in));
 }
 
 void
@@ -323,6 +355,8 @@ conn_take_frame(Conn *conn, const Frame *frame)
 			conn_finish(conn, STAT_CLOSED_EOF, decoded.reason);
 			return false;
 		case DECODE_BAD:
+			if (decoded.reason != NULL && strcmp(decoded.reason, ADAPTER_OTHER_DEVICE) == 0)
+				stats_inc(STAT_RECORDS_FOREIGN);
 			conn_finish(conn, STAT_CLOSED_PROTOCOL, decoded.reason);
 			return false;
 	}
@@ -348,9 +382,13 @@ conn_take(Conn *conn, const char *data, size_t len)
 		{
 			case FRAME_MORE:
 				if (len - at > limit)
+				{
+					quarantine(conn, data + at, len - at);
 					conn_finish(conn, STAT_CLOSED_FRAME_TOO_LONG, NULL);
+				}
 				return at;
 			case FRAME_BAD:
+				quarantine(conn, data + at, len - at);
 				conn_finish(conn, STAT_CLOSED_PROTOCOL, frame.reason);
 				return at;
 			case FRAME_SKIP:
@@ -360,6 +398,7 @@ conn_take(Conn *conn, const char *data, size_t len)
 			case FRAME_READY:
 				if (frame.length > limit)
 				{
+					quarantine(conn, data + at, frame.length);
 					conn_finish(conn, STAT_CLOSED_FRAME_TOO_LONG, NULL);
 					return at;
 				}
@@ -462,6 +501,7 @@ conn_read(Conn *conn)
 	result = budget == 0 ? IO_WANT_READ : io_read(conn->fd, conn->ssl, scratch, budget, &n);
 	if (result == IO_ERROR)
 	{
+		conn_cut(conn);
 		conn_close(conn, STAT_CLOSED_ERROR, "read");
 		return;
 	}
@@ -488,8 +528,7 @@ conn_read(Conn *conn)
 		conn_ack(conn);
 	if (result == IO_EOF && (conn->state == CONN_HELLO || conn->state == CONN_OPEN))
 	{
-		if (buf_len(&conn->in) > 0)
-			stats_inc(STAT_FRAMES_CUT);
+		conn_cut(conn);
 		conn_finish(conn, STAT_CLOSED_EOF, NULL);
 		return;
 	}

@@ -109,6 +109,9 @@ extern void conn_on_writable(evutil_socket_t fd, short what, void *arg);
 /* The last word is the adapter's: records of the connection's end. */
 extern void conn_over(Conn *conn, const char *reason);
 
+/* The peer ended, or rests, in the middle of a frame. */
+extern void conn_cut(Conn *conn);
+
 /* The token has been checked. */
 extern void conn_welcome(Conn *conn, AuthStatus status, int32_t source_id);
 

@@ -54,13 +54,22 @@ tracker_refuse(const Session *session, const Frame *frame, const char *field, De
 }
 
 FrameStatus
-tracker_noise(const Session *session, uint32_t *noise, size_t n, Frame *out)
+tracker_noise(const Session *session, size_t n, size_t len, Frame *out)
 {
+	/* Of what comes in pieces one report shall be made. */
+	if (n == len && n < TRACKER_NOISE_MAX && !session->datagram)
+		return FRAME_MORE;
 	out->length = n < TRACKER_NOISE_MAX ? n : TRACKER_NOISE_MAX;
-	if (session->datagram || out->length > TRACKER_NOISE_MAX - *noise)
-		return FRAME_READY;
-	*noise += (uint32_t) out->length;
-	return FRAME_SKIP;
+	return FRAME_READY;
+}
+
+DecodeStatus
+tracker_refuse_noise(const Session *session, uint32_t *noise, const Frame *frame, const char *reason, Decoded *out)
+{
+	tracker_refuse(session, frame, "frame", out);
+	out->reason = reason;
+	*noise += (uint32_t) frame->length;
+	return session->datagram || *noise >= TRACKER_NOISE_MAX ? DECODE_BAD : DECODE_OK;
 }
 
 static inline Str

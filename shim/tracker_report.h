@@ -32,11 +32,15 @@ extern void tracker_refuse(const Session *session, const Frame *frame, const cha
 extern void tracker_defect(Record *record, const Frame *frame, const char *code, const char *field);
 
 /*
- * The first n bytes are no frame: skipped, until there are too many of them,
- * or they came in a datagram; then they are a frame, for decode() to refuse.
+ * The first n of len bytes are no frame.  They become one, for decode() to refuse,
+ * once something follows them, or there are too many, or in a datagram.
  */
-extern FrameStatus tracker_noise(const Session *session, uint32_t *noise, size_t n, Frame *out)
+extern FrameStatus tracker_noise(const Session *session, size_t n, size_t len, Frame *out)
 			__attribute__((warn_unused_result));
+
+/* Such a frame goes to quarantine; too much of it since *noise was 0 is bad, for that reason. */
+extern DecodeStatus tracker_refuse_noise(const Session *session, uint32_t *noise, const Frame *frame,
+										 const char *reason, Decoded *out);
 
 /*
  * Signals.  A text that is not UTF-8, or has control characters besides line

@@ -325,6 +325,8 @@ take_frame(Datagram *datagram, const Frame *frame, Buf *reply)
 		return false;
 	if (status == DECODE_HELLO)
 		return spoilt(datagram, "authenticates");
+	if (status == DECODE_BAD && decoded.reason != NULL && strcmp(decoded.reason, ADAPTER_OTHER_DEVICE) == 0)
+		stats_inc(STAT_RECORDS_FOREIGN);
 	if (status == DECODE_BAD)
 		return spoilt(datagram, decoded.reason);
 	return status != DECODE_END;

@@ -242,7 +242,7 @@ galileosky_records(Session *session, const Frame *frame, Decoded *out)
 				return DECODE_OK;
 			return refuse(session, frame, "identity", "no identity", out);
 		case TRACKER_CLAIM_OTHER:
-			out->reason = "identity changed";
+			out->reason = ADAPTER_OTHER_DEVICE;
 			return DECODE_BAD;
 	}
 	if (look.records > RECORDS_MAX)

@@ -226,7 +226,7 @@ gl200_decode(Session *session, const Frame *frame, Decoded *out)
 		return session->device[0] != '\0' ? DECODE_OK : refuse(out, "malformed before an identity");
 	}
 	if (session->device[0] != '\0' && !tracker_equals(m.field[2], session->device))
-		return refuse(out, "identity changed");
+		return refuse(out, ADAPTER_OTHER_DEVICE);
 	memcpy(session->device, m.field[2].data, m.field[2].len);
 	session->device[m.field[2].len] = '\0';
 	if (m.kind == GL200_ANSWER && tracker_equals(m.report, "HBD"))

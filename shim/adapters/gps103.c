@@ -54,7 +54,7 @@ may_be(const char *data, size_t len, const char *word)
 /* --- cutting --- */
 
 static FrameStatus
-frame_digits(const Session *session, uint32_t *noise, const char *data, size_t len, Frame *out)
+frame_digits(const Session *session, const char *data, size_t len, Frame *out)
 {
 	size_t		n = 0;
 
@@ -76,7 +76,7 @@ frame_digits(const Session *session, uint32_t *noise, const char *data, size_t l
 	/* Some firmware begins its report without having ended the heartbeat. */
 	else if (n >= ID_MIN && n <= ID_MAX && may_be(data + n, len - n, "imei:"))
 		return FRAME_READY;
-	return tracker_noise(session, noise, n, out);
+	return tracker_noise(session, n, len, out);
 }
 
 static FrameStatus
@@ -101,7 +101,6 @@ frame_text(const Session *session, const char *data, size_t len, Frame *out)
 static FrameStatus
 gps103_frame(Session *session, const char *data, size_t len, Frame *out)
 {
-	Gps103Session *state = session->state;
 	size_t		n = 0;
 
 	while (n < len && (is_end(data[n]) || data[n] == '\0'))
@@ -112,13 +111,13 @@ gps103_frame(Session *session, const char *data, size_t len, Frame *out)
 		return FRAME_SKIP;
 	}
 	if (is_digit(data[0]))
-		return frame_digits(session, &state->noise, data, len, out);
+		return frame_digits(session, data, len, out);
 	if (may_be(data, len, "imei:") || may_be(data, len, "##,"))
 		return frame_text(session, data, len, out);
 	for (n = 1; n < len; n++)
 		if (is_end(data[n]) || may_be(data + n, len - n, "imei:") || may_be(data + n, len - n, "##,"))
 			break;
-	return tracker_noise(session, &state->noise, n, out);
+	return tracker_noise(session, n, len, out);
 }
 
 /* --- reports --- */
@@ -471,7 +470,9 @@ gps103_decode(Session *session, const Frame *frame, Decoded *out)
 	rest = whole;
 	if (login)
 		rest = (Str) {whole.data + 3, whole.len - 3};
-	if (heartbeat)
+	if (heartbeat && whole.len > ID_MAX)
+		return tracker_refuse_noise(session, &state->noise, frame, "not gps103", out);
+	else if (heartbeat)
 		id = whole;
 	else if (rest.len > 5 && memcmp(rest.data, "imei:", 5) == 0 && (ended || session->datagram))
 	{
@@ -479,11 +480,7 @@ gps103_decode(Session *session, const Frame *frame, Decoded *out)
 		(void) !tracker_field(&rest, ',', &id);
 	}
 	else if (!login && !may_be(frame->data, frame->length, "imei:"))
-	{
-		tracker_refuse(session, frame, "frame", out);
-		out->reason = "not gps103";
-		return DECODE_BAD;
-	}
+		return tracker_refuse_noise(session, &state->noise, frame, "not gps103", out);
 	else
 	{
 		tracker_refuse(session, frame, "frame", out);
@@ -501,7 +498,7 @@ gps103_decode(Session *session, const Frame *frame, Decoded *out)
 			tracker_refuse(session, frame, "device", out);
 			return DECODE_OK;
 		case TRACKER_CLAIM_OTHER:
-			out->reason = "identity changed";
+			out->reason = ADAPTER_OTHER_DEVICE;
 			return DECODE_BAD;
 	}
 	state->noise = 0;

@@ -195,7 +195,7 @@ login(Session *session, const Gt06Message *m, Decoded *out)
 	if (device[0] == '0')
 		device++;
 	if (session->device[0] != '\0' && strcmp(session->device, device) != 0)
-		return refuse(out, "identity changed");
+		return refuse(out, ADAPTER_OTHER_DEVICE);
 	snprintf(session->device, sizeof(session->device), "%s", device);
 	session->takes_commands = true;
 	state->zone_seconds = m->length >= 12 ? zone_of(gt06_u16(m->content + 10)) : 0;
@@ -312,7 +312,7 @@ gt06_decode(Session *session, const Frame *frame, Decoded *out)
 		const char *device = digits[0] == '0' ? digits + 1 : digits;
 
 		if (session->device[0] != '\0' && strcmp(session->device, device) != 0)
-			return refuse(out, "identity changed");
+			return refuse(out, ADAPTER_OTHER_DEVICE);
 		snprintf(session->device, sizeof(session->device), "%s", device);
 	}
 	session->takes_commands = session->device[0] != '\0';

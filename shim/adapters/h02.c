@@ -202,7 +202,7 @@ h02_frame(Session *session, const char *data, size_t len, Frame *out)
 	}
 	while (n < len && data[n] != '*' && data[n] != '$')
 		n++;
-	return tracker_noise(session, &state->noise, n, out);
+	return tracker_noise(session, n, len, out);
 }
 
 static DecodeStatus
@@ -222,9 +222,7 @@ h02_decode(Session *session, const Frame *frame, Decoded *out)
 			tracker_refuse(session, frame, "type", out);
 			return DECODE_OK;
 	}
-	tracker_refuse(session, frame, "frame", out);
-	out->reason = "neither text nor binary";
-	return DECODE_BAD;
+	return tracker_refuse_noise(session, &state->noise, frame, "neither text nor binary", out);
 }
 
 void

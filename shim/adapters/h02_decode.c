@@ -375,7 +375,7 @@ h02_text(Session *session, const Frame *frame, Decoded *out)
 			tracker_refuse(session, frame, "device", out);
 			return DECODE_OK;
 		case TRACKER_CLAIM_OTHER:
-			out->reason = "identity changed";
+			out->reason = ADAPTER_OTHER_DEVICE;
 			return DECODE_BAD;
 	}
 	record = tracker_report(session, out);
@@ -470,7 +470,7 @@ h02_binary(Session *session, const Frame *frame, Decoded *out)
 	}
 	if (tracker_claim(session, claim) == TRACKER_CLAIM_OTHER)
 	{
-		out->reason = "identity changed";
+		out->reason = ADAPTER_OTHER_DEVICE;
 		return DECODE_BAD;
 	}
 	for (size_t i = 0; i < 6; i++)

@@ -424,7 +424,7 @@ ruptela_decode(Session *session, const Frame *frame, Decoded *out)
 	{
 		if (answer_tag(command) != 0)
 			(void) !add_answer(out->reply, (uint8_t) answer_tag(command), false);
-		return refuse(out, "identity changed");
+		return refuse(out, ADAPTER_OTHER_DEVICE);
 	}
 	c.p = p + HEAD + 1;
 	c.left = frame->length - HEAD - 3;

@@ -166,7 +166,7 @@ decode_login(Session *session, const Frame *frame, Decoded *out)
 
 	if (known.len > 0 && (known.len != n || memcmp(known.data, frame->data + 2, n) != 0))
 	{
-		out->reason = "identity changed";
+		out->reason = ADAPTER_OTHER_DEVICE;
 		(void) !buf_add(out->reply, "\0", 1);
 		return DECODE_BAD;
 	}

@@ -77,7 +77,6 @@ frame_text(const Session *session, const char *data, size_t len, Frame *out)
 static FrameStatus
 tk103_frame(Session *session, const char *data, size_t len, Frame *out)
 {
-	Tk103Session *state = session->state;
 	size_t		n = 0;
 
 	while (n < len && (data[n] == '\r' || data[n] == '\n' || data[n] == '\0'))
@@ -91,7 +90,7 @@ tk103_frame(Session *session, const char *data, size_t len, Frame *out)
 		return frame_text(session, data, len, out);
 	while (n < len && data[n] != '(')
 		n++;
-	return tracker_noise(session, &state->noise, n, out);
+	return tracker_noise(session, n, len, out);
 }
 
 static bool
@@ -121,11 +120,7 @@ tk103_decode(Session *session, const Frame *frame, Decoded *out)
 	bool		ended = body.data[body.len - 1] == ')';
 
 	if (body.data[0] != '(')
-	{
-		tracker_refuse(session, frame, "frame", out);
-		out->reason = "not tk103";
-		return DECODE_BAD;
-	}
+		return tracker_refuse_noise(session, &state->noise, frame, "not tk103", out);
 	state->noise = 0;
 	if (!ended && !session->datagram)
 	{
@@ -171,7 +166,7 @@ tk103_decode(Session *session, const Frame *frame, Decoded *out)
 			tracker_refuse(session, frame, "device", out);
 			return DECODE_OK;
 		case TRACKER_CLAIM_OTHER:
-			out->reason = "identity changed";
+			out->reason = ADAPTER_OTHER_DEVICE;
 			return DECODE_BAD;
 	}
 	if (command.data != NULL)

@@ -262,7 +262,7 @@ login(Session *session, const WialonLine *line, Decoded *out)
 	if (is_other(session, id))
 	{
 		(void) !reply(out, "#AL#0");
-		return refuse(out, "identity changed");
+		return refuse(out, ADAPTER_OTHER_DEVICE);
 	}
 	identify(session, id);
 	state->sums = sums;
@@ -289,7 +289,7 @@ take_sender(Session *session, const WialonLine *line, Decoded *out)
 	}
 	if (is_other(session, id))
 	{
-		out->reason = "identity changed";
+		out->reason = ADAPTER_OTHER_DEVICE;
 		return false;
 	}
 	identify(session, id);

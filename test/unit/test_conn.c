@@ -160,9 +160,47 @@ test_claiming(void)
 	}
 	peer_send(fd, "!");
 	is_str(peer_read(fd), "$", "what cannot be followed is closed");
+	is_int(nrows, 1, "and goes to quarantine");
+	commit_all();
 	peer_close(fd);
 	listener = &cf->listeners[0];
 	all_gone("and gone");
+}
+
+/* What trackers leave behind that is no frame. */
+static void
+test_remains(void)
+{
+	ListenerConfig trackers = {.adapter = &tracker,.source = 7};
+	uint64_t	foreign = stats_counters[STAT_RECORDS_FOREIGN];
+	uint64_t	cut = stats_counters[STAT_FRAMES_CUT];
+	int			fd;
+
+	listener = &trackers;
+	fd = peer_open();
+	peer_send(fd, "!");
+	is_int(nrows, 1, "what is no frame from the first byte on goes to quarantine");
+	is_str(peer_read(fd), "$", "and is closed");
+	peer_close(fd);
+	commit_all();
+
+	fd = peer_open();
+	peer_send(fd, "RL");
+	shutdown(fd, SHUT_WR);
+	turn();
+	is_int(nrows, 2, "a frame that its peer did not end goes there, too");
+	is_int(stats_counters[STAT_FRAMES_CUT], cut + 1, "and is counted");
+	commit_all();
+	is_str(peer_read(fd), "R1$", "what came before it is answered");
+	close(fd);
+
+	fd = peer_open();
+	peer_send(fd, "L5O");
+	is_str(peer_read(fd), "+$", "another device on a connection is its end");
+	is_int(stats_counters[STAT_RECORDS_FOREIGN], foreign + 1, "which is counted");
+	peer_close(fd);
+	listener = &cf->listeners[0];
+	all_gone("gone");
 }
 
 static void
@@ -288,6 +326,7 @@ main(void)
 	test_gone_in_flight();
 	test_refusals();
 	test_claiming();
+	test_remains();
 	test_devices();
 	test_source();
 	test_networks();

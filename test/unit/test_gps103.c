@@ -85,7 +85,8 @@ test_hostile(void)
 	char		garbage[9000];
 
 	take(ADAPTER, "abc" GOOD "def;" GOOD);
-	ok(feed.nrecords == 2 && is_good(0) && is_good(1), "noise between frames is skipped");
+	ok(feed.nrecords == 4 && record_at(0)->raw_len == 3 && is_good(1) && record_at(2)->raw_len == 3 && is_good(3),
+	   "noise between frames goes to quarantine");
 	take(ADAPTER, "imei:" ID ",tracker,2311" GOOD);
 	ok(feed.nrecords == 2 && strcmp(record_at(0)->defect, "malformed:frame") == 0 && is_good(1),
 	   "a frame that breaks off does not take the next one along");

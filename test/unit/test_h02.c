@@ -126,7 +126,8 @@ test_hostile(void)
 	char		garbage[8192];
 
 	take(ADAPTER, "abc" GOOD);
-	ok(feed.nrecords == 1 && is_good(0), "noise before a frame is skipped");
+	ok(feed.nrecords == 2 && strcmp(record_at(0)->defect, "malformed:frame") == 0 && record_at(0)->raw_len == 3 && is_good(1),
+	   "noise before a frame goes to quarantine");
 	take(ADAPTER, "*HQ," ID ",V1,2213" GOOD);
 	ok(feed.nrecords == 2 && strcmp(record_at(0)->defect, "malformed:frame") == 0 && is_good(1),
 	   "a frame that breaks off does not take the next one along");
@@ -190,7 +191,7 @@ test_ranges(void)
 	ok(feed.nrecords == 1 && fabs(record_at(0)->latitude - 50.1105) < 1e-5, "V6");
 	is_int(buf_len(&feed.out), 0, "takes no answer");
 	take(ADAPTER, GOOD ",T0.0#" GOOD);
-	ok(feed.nrecords == 2 && is_good(0) && is_good(1), "what stands behind a frame harms none");
+	ok(feed.nrecords == 3 && is_good(0) && is_good(2), "what stands behind a frame harms none");
 }
 
 static void

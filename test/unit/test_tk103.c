@@ -145,7 +145,8 @@ test_hostile(void)
 	char		garbage[8192];
 
 	take(ADAPTER, "ab)$c" OLD "$" OLD);
-	ok(feed.nrecords == 2 && is_good(0, ID) && is_good(1, ID), "noise between frames is skipped");
+	ok(feed.nrecords == 4 && record_at(0)->raw_len == 5 && is_good(1, ID) && record_at(2)->raw_len == 1 && is_good(3, ID),
+	   "noise between frames goes to quarantine");
 	take(ADAPTER, "(" ID "BR00231114A50" OLD);
 	ok(feed.nrecords == 2 && strcmp(record_at(0)->defect, "malformed:frame") == 0 && is_good(1, ID),
 	   "a frame that breaks off does not take the next one along");

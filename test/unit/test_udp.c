@@ -168,6 +168,9 @@ main(void)
 	is_int(nrows, 2, "and goes there too");
 	commit_all();
 	is_str(peer_read(a), "R1", "and what came before it answered");
+	peer_send(a, "L5O");
+	is_int(stats_counters[STAT_RECORDS_FOREIGN], 1, "two devices in a datagram are counted");
+	is_str(peer_read(a), "+", "the first is answered");
 	peer_send(a, "");
 	is_int(udp_busy(), 0, "an empty datagram is nothing");
 	trackers.allow = &nobody;

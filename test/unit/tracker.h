@@ -9,7 +9,8 @@
 
 /*
  * A tracker's protocol: "L" and a digit is a login, answered at once; "H" a
- * heartbeat, too; "R" a report, "D" two of them in a frame, "?" noise, "!" the end.
+ * heartbeat, too; "R" a report, "D" two of them in a frame, "?" noise, "!" the end,
+ * "O" of another device.
  */
 static const char *names_device = "";	/* the device of its records */
 
@@ -46,7 +47,7 @@ tracker_decode(Session *session, const Frame *frame, Decoded *out)
 			out->tag = (uint32_t) frame->data[0];
 			return DECODE_OK;
 	}
-	out->reason = "unknown";
+	out->reason = frame->data[0] == 'O' ? ADAPTER_OTHER_DEVICE : "unknown";
 	return DECODE_BAD;
 }
 
