@@ -31,6 +31,7 @@ lane_retry(Lane *lane, int64_t delay_us, const char *reason)
 	channel_close(&lane->channel);
 	lane->input.len = 0;
 	lane->control.len = lane->control_offset = 0;
+	lane->in_line = false;
 	lane->decided = 0;
 	lane->in_request = 0;
 	outbox_rewind(&lane->outbox);
@@ -145,18 +146,29 @@ lane_write(Lane *lane)
 
 	while (lane_has_output(lane))
 	{
-		bool		control = lane->control_offset < lane->control.len;
+		bool		pending = lane->control_offset < lane->control.len;
+		/* Not into the middle of a line. */
+		bool		control = pending && !lane->in_line;
 		Buffer	   *from = control ? &lane->control : &lane->outbox.bytes;
 		size_t	   *offset = control ? &lane->control_offset : &lane->outbox.sent_offset;
+		size_t		len = from->len - *offset;
 		size_t		put;
-		ChannelResult result = channel_write(&lane->channel, from->data + *offset,
-											 from->len - *offset, &put, &reason);
+		ChannelResult result;
 
+		/* TLS wants to be asked the same again. */
+		if (pending && !control && !lane->channel.ssl)
+			len = (const char *) memchr(from->data + *offset, '\n', len) + 1 - (from->data + *offset);
+		result = channel_write(&lane->channel, from->data + *offset, len, &put, &reason);
 		if (result == CHANNEL_CLOSED)
 			lane_lost(lane, reason);
 		if (result != CHANNEL_OK)
+		{
+			lane->in_line |= result != CHANNEL_CLOSED && !control && lane->channel.ssl;
 			return;
+		}
 		*offset += put;
+		if (!control)
+			lane->in_line = from->data[*offset - 1] != '\n';
 		if (lane->control_offset == lane->control.len)
 			lane->control.len = lane->control_offset = 0;
 	}

@@ -18,6 +18,7 @@ typedef struct ClientOptions
 	const char *address;		/* HOST:PORT */
 	const char *token;
 	const char *mapping;		/* NULL: the daemon's default */
+	bool		commands;		/* json: take commands, and confirm them */
 	bool		tls;
 	const char *ca;				/* file of certificates, NULL: accept any */
 	const char *authority;		/* file of who signs the cars' certificates, or NULL */
@@ -59,6 +60,7 @@ typedef struct Lane
 	Outbox		outbox;
 	Buffer		control;		/* to be written before the outbox */
 	size_t		control_offset;
+	bool		in_line;		/* the outbox stopped in the middle of one */
 	Buffer		input;
 	int64_t		retry_at_us;	/* monotonic */
 	int			failures;		/* in a row */

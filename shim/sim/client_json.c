@@ -17,7 +17,7 @@ json_opened(Lane *lane)
 	encode_text_member(&lane->control, false, "auth", o->token);
 	if (o->mapping)
 		encode_text_member(&lane->control, true, "mapping", o->mapping);
-	buffer_add_string(&lane->control, "}\n");
+	buffer_add_string(&lane->control, o->commands ? ",\"commands\":true}\n" : "}\n");
 	lane_set_state(lane, LANE_GREETING);
 }
 
@@ -79,11 +79,26 @@ take_ack(Lane *lane, uint64_t decided, struct json_object *rejected, const char 
 	return true;
 }
 
+/* It does what it is told, and says so. */
+static void
+take_command(Lane *lane, struct json_object *command)
+{
+	struct json_object *id;
+	const char *name = string_member(command, "name");
+
+	if (!json_object_object_get_ex(command, "id", &id))
+		return;
+	buffer_printf(&lane->control, "{\"confirm\":{\"id\":%lld,", (long long) json_object_get_int64(id));
+	encode_text_member(&lane->control, false, "answer", name ? name : "");
+	buffer_add_string(&lane->control, "}}\n");
+}
+
 static bool
 take_answer(Lane *lane, struct json_object *answer, const char **reason)
 {
 	struct json_object *ack;
 	struct json_object *rejected = NULL;
+	struct json_object *command;
 	const char *error = string_member(answer, "error");
 
 	if (error)
@@ -102,6 +117,11 @@ take_answer(Lane *lane, struct json_object *answer, const char **reason)
 			return false;
 		}
 		lane_set_state(lane, LANE_READY);
+		return true;
+	}
+	if (lane->client->options.commands && json_object_object_get_ex(answer, "command", &command))
+	{
+		take_command(lane, command);
 		return true;
 	}
 	if (!json_object_object_get_ex(answer, "ack", &ack))

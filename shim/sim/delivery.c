@@ -20,6 +20,7 @@ const char delivery_help[] =
 	"  --token TOKEN        credential of a source; or the variable FLEETSIM_TOKEN\n"
 	"  --token-file FILE    its first line is the token\n"
 	"  --mapping NAME       mapping of the daemon's configuration\n"
+	"  --commands           json: take commands, and confirm them\n"
 	"  --tls, --ca FILE     TLS; without a CA any certificate is accepted\n"
 	"  --authority FILE     tesla: certificate and key of who signs the cars'; each\n"
 	"                       gets one of its own\n"
@@ -93,6 +94,9 @@ delivery_option(DeliveryOptions *o, int option, const char *value)
 			return true;
 		case 1014:
 			o->client.authority = value;
+			return true;
+		case 1015:
+			o->client.commands = true;
 			return true;
 	}
 	return false;

@@ -38,7 +38,8 @@ typedef struct DeliveryOptions
 	{"drain", required_argument, NULL, 1011}, \
 	{"quiet", no_argument, NULL, 1012}, \
 	{"records", required_argument, NULL, 1013}, \
-	{"authority", required_argument, NULL, 1014}
+	{"authority", required_argument, NULL, 1014}, \
+	{"commands", no_argument, NULL, 1015}
 
 extern const char delivery_help[];
 /* Takes a shared option; false when it is none. */

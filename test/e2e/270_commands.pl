@@ -267,7 +267,25 @@ confirm($there, $two);
 kill 'TERM', $pid;
 waitpid $pid, 0;
 
-# 8. Numbers and rights
+# 8. A fleet under load, commands from one transaction, fleetd killed in the middle
+my $ledger = "$t->{dir}/ledger";
+my $sim = $t->start_fleetsim('run', $t->delivery, "--commands", '--vehicles', 30, '--first-vehicle', 7001, '--rate', 2000, '--seconds', 8, '--ledger', $ledger);
+$t->wait_for_query("SELECT count(*) = 30 FROM fleet.vehicle_state s JOIN fleet.vehicle v USING (vehicle_id) WHERE v.name LIKE '70__'");
+is(psql("SELECT count(fleet.send_command(vehicle_id, 'honk', expires => '1 minute')) FROM fleet.vehicle, generate_series(1, 5) WHERE name LIKE '70__'"), '150',
+	'commands for a whole fleet');
+$t->wait_for_query("SELECT count(*) > 20 FROM fleet.command WHERE name = 'honk' AND state = 'confirmed'");
+$t->signal('KILL');
+$t->wait_fleetd;
+$t->start_fleetd;
+$t->wait_for_query("SELECT count(*) = 150 FROM fleet.command WHERE name = 'honk' AND state = 'confirmed' AND answer = 'honk'");
+ok(1, 'all confirmed, although fleetd was killed');
+is(psql("SELECT count(*) FROM (SELECT confirmed_at < lag(confirmed_at) OVER (PARTITION BY vehicle_id ORDER BY command_id) AS wrong FROM fleet.command WHERE name = 'honk') c WHERE wrong"), '0',
+	'... each vehicle\'s in order');
+my ($code) = $t->finish_fleetsim($sim);
+is($code, 0, '... and the reports acknowledged');
+$t->verify($ledger, '... and stored, once');
+
+# 9. Numbers and rights
 my $metrics = $t->metrics;
 cmp_ok($metrics->{'fleetd_command_outcomes_total{outcome="confirmed"}'}, '>', 5, 'confirmations are counted');
 is($metrics->{fleetd_commands_up}, '1', 'commands are up');
