@@ -49,6 +49,13 @@
 #define fleet_owns_table(relid, user) pg_class_ownercheck((relid), (user))
 #endif
 
+/* what a setting's hook keeps has a place of its own since 16 */
+#if PG_VERSION_NUM >= 160000
+#define fleet_guc_malloc(size) guc_malloc(LOG, (size))
+#else
+#define fleet_guc_malloc(size) malloc(size)
+#endif
+
 /* MarkGUCPrefixReserved was EmitWarningsOnPlaceholders before 15 */
 #if PG_VERSION_NUM >= 150000
 #define fleet_reserve_setting_prefix(name) MarkGUCPrefixReserved(name)

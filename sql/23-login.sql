@@ -31,11 +31,21 @@ COMMENT ON COLUMN fleet.login_key.revoked_at IS 'The key is not used any more; s
 
 CREATE FUNCTION fleet.create_login_key(key_id text, algorithm text, key bytea, issuer text, audience text DEFAULT 'fleet',
         tenant_id integer DEFAULT NULL, valid_from timestamptz DEFAULT now(), valid_to timestamptz DEFAULT NULL) RETURNS void
-    LANGUAGE sql VOLATILE PARALLEL UNSAFE
-    BEGIN ATOMIC
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, fleet, pg_temp
+    AS $$
+BEGIN
+    -- a constraint would put the row, and so the key, into the server's log
+    IF coalesce(key_id, '') = '' OR coalesce(issuer, '') = '' OR coalesce(audience, '') = '' OR key IS NULL OR algorithm IS NULL THEN
+        RAISE EXCEPTION 'a login key needs a name, an algorithm, a key, an issuer and an audience'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    PERFORM fleet.login_key_check(ARRAY[algorithm], key);
     INSERT INTO fleet.login_key (key_id, tenant_id, algorithms, key, issuer, audience, valid_from, valid_to)
-    VALUES (key_id, tenant_id, ARRAY[algorithm], key, issuer, audience, valid_from, valid_to);
-    END;
+    VALUES (create_login_key.key_id, create_login_key.tenant_id, ARRAY[algorithm], create_login_key.key, create_login_key.issuer,
+            create_login_key.audience, coalesce(create_login_key.valid_from, now()), create_login_key.valid_to);
+END
+$$;
 COMMENT ON FUNCTION fleet.create_login_key(text, text, bytea, text, text, integer, timestamptz, timestamptz) IS
     'Adds a key for tokens; a PEM text is given as convert_to(pem, ''UTF8'')';
 REVOKE ALL ON FUNCTION fleet.create_login_key(text, text, bytea, text, text, integer, timestamptz, timestamptz) FROM PUBLIC;

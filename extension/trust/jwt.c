@@ -213,6 +213,8 @@ is_p256(EVP_PKEY *pkey)
 static const char *
 check_public_key(const char *algorithm, EVP_PKEY *pkey)
 {
+	if (strcmp(algorithm, "RS256") != 0 && strcmp(algorithm, "ES256") != 0 && strcmp(algorithm, "EdDSA") != 0)
+		return "Algorithms are HS256, RS256, ES256 and EdDSA.";
 	if (pkey == NULL)
 		return "The key is not a public key in PEM form.";
 	if (strcmp(algorithm, "RS256") == 0)
@@ -223,9 +225,7 @@ check_public_key(const char *algorithm, EVP_PKEY *pkey)
 	}
 	if (strcmp(algorithm, "ES256") == 0)
 		return is_p256(pkey) ? NULL : "ES256 needs a key of curve P-256.";
-	if (strcmp(algorithm, "EdDSA") == 0)
-		return EVP_PKEY_base_id(pkey) == EVP_PKEY_ED25519 ? NULL : "EdDSA needs an Ed25519 key.";
-	return "Algorithms are HS256, RS256, ES256 and EdDSA.";
+	return EVP_PKEY_base_id(pkey) == EVP_PKEY_ED25519 ? NULL : "EdDSA needs an Ed25519 key.";
 }
 
 const char *

@@ -32,9 +32,9 @@
 #define MAX_SUBJECT 255			/* bytes */
 #define CLOCK_SKEW_S 30			/* that nbf may lie ahead of our clock */
 
-/* setting fleet.login: whom the session's login names; emptied, it ends the login */
+/* setting fleet.login: whom the session's login names; whoever else sets it ends the login */
 static char *login_setting = NULL;
-static bool setting_is_ours = false;
+static bool setting_is_ours = false;	/* while we set it */
 
 PG_FUNCTION_INFO_V1(login);
 PG_FUNCTION_INFO_V1(login_local);
@@ -328,13 +328,30 @@ logout(PG_FUNCTION_ARGS)
 
 /*
  * A pool hands sessions on after DISCARD ALL or RESET ALL, which reset
- * settings and know nothing of our memory.  So the reset of this one ends the
- * login; nothing else is ever read from it.
+ * settings and know nothing of our memory.  So whoever else sets or resets
+ * this one ends the login; nothing else is ever read from it.  What it is
+ * reset to is no sign, since roles may choose that (ALTER ROLE SET): values of
+ * ours carry a mark, which comes back with them when a rollback does.
  */
+static bool
+login_setting_check(char **value, void **extra, GucSource source)
+{
+	if (setting_is_ours)
+	{
+		bool	   *mark = fleet_guc_malloc(sizeof(bool));
+
+		if (mark == NULL)
+			return false;
+		*mark = true;
+		*extra = mark;
+	}
+	return true;
+}
+
 static void
 login_setting_assigned(const char *value, void *extra)
 {
-	if (!setting_is_ours && value[0] == '\0')
+	if (extra == NULL)
 		trust_forget_session();
 }
 
@@ -343,7 +360,7 @@ login_init(void)
 {
 	DefineCustomStringVariable("fleet.login",
 							   "Whom the token of fleet.login() names; set by it.",
-							   "To empty or reset it ends the login. Nothing is concluded from its value.",
+							   "To set or reset it otherwise ends the login. Nothing is concluded from its value.",
 							   &login_setting, "", PGC_USERSET, GUC_NO_SHOW_ALL | GUC_DISALLOW_IN_FILE,
-							   NULL, login_setting_assigned, NULL);
+							   login_setting_check, login_setting_assigned, NULL);
 }
