@@ -7,13 +7,13 @@
 \quit
 \endif
 
-INSERT INTO fleet.tenant (tenant_id, name, auto_register) VALUES (145, 'rule_real', true);
-SELECT source_id AS source FROM fleet.create_source(145, 'rule_real') \gset
-SELECT count(*) FROM fleet.enable_standard_rules(145);
+INSERT INTO fleet.tenant (tenant_id, name, auto_register) VALUES (1145, 'rule_real', true);
+SELECT source_id AS source FROM fleet.create_source(1145, 'rule_real') \gset
+SELECT count(*) FROM fleet.enable_standard_rules(1145);
 CREATE VIEW pg_temp.alerts AS
 SELECT a.name, count(*), count(DISTINCT a.vehicle_id) AS vehicles, count(*) FILTER (WHERE a.cleared_at IS NULL) AS open
 FROM fleet.alert a JOIN fleet.vehicle v USING (vehicle_id)
-WHERE a.tenant_id = 145 AND a.kind = 'rule' AND v.name LIKE current_setting('test.vehicles') GROUP BY a.name ORDER BY a.name;
+WHERE a.tenant_id = 1145 AND a.kind = 'rule' AND v.name LIKE current_setting('test.vehicles') GROUP BY a.name ORDER BY a.name;
 
 -- 1. A petrol car, 31 drives at 2 Hz whose fuel level sloshes by more than 10 points between neighbours: nobody stole any
 \set file :shared '/data/etios_obd_engine_31_drives.csv.gz'
@@ -42,7 +42,7 @@ CREATE TEMP TABLE twizy (drive text, date text, time interval, soc float8, speed
                          gps_speed real, temperature float8, humidity float8, weather text, wind float8, traffic float8, speed_limit float8);
 COPY twizy FROM PROGRAM :'command' WITH (FORMAT csv, HEADER);
 SELECT drive, min(soc), count(*) FROM twizy WHERE soc < 15 GROUP BY drive;
-INSERT INTO fleet.rule (tenant_id, name, condition, hold) VALUES (145, 'limit of the road', 'speed_kmh > speed_limit', '10 s');
+INSERT INTO fleet.rule (tenant_id, name, condition, hold) VALUES (1145, 'limit of the road', 'speed_kmh > speed_limit', '10 s');
 INSERT INTO fleet.ingest (source_id, device, event_time, speed_kmh, latitude, longitude, signals)
 SELECT :source, 'twizy ' || drive, date_trunc('day', now()) - interval '2 days' + time, speed, lat, lon,
        format('{"battery_percent": %s, "speed_limit": %s}', soc, speed_limit)::fleet.signals
@@ -50,6 +50,6 @@ FROM twizy;
 SELECT accepted, rejected, refused -> 0 ->> 'code' AS code, refused -> 0 ->> 'field' AS field FROM fleet.last_batch();
 SET test.vehicles = 'twizy%';
 SELECT * FROM pg_temp.alerts;
-SELECT v.name AS vehicle, a.values FROM fleet.alert a JOIN fleet.vehicle v USING (vehicle_id) WHERE a.tenant_id = 145 AND a.name = 'low battery';
+SELECT v.name AS vehicle, a.values FROM fleet.alert a JOIN fleet.vehicle v USING (vehicle_id) WHERE a.tenant_id = 1145 AND a.name = 'low battery';
 
-DELETE FROM fleet.rule WHERE tenant_id = 145;
+DELETE FROM fleet.rule WHERE tenant_id = 1145;
