@@ -230,7 +230,7 @@ typedef struct Service
 	void	   *(*start) (struct event_base *base, int fd, const struct ListenerConfig *config);
 	/* Drain: accept nothing more, answer what has begun. */
 	void		(*drain) (void *service);
-	/* Ends connections whose certificate has been revoked. */
+	/* Ends connections whose certificate, token or source is not good any more. */
 	void		(*end_revoked) (void *service);
 	/* Requests not yet answered. */
 	size_t		(*busy) (void *service);

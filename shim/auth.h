@@ -1,6 +1,7 @@
 /*
  * auth.h
- *	  Who may send: token -> source, asked of the database, cached.
+ *	  Who may send: token -> source, asked of the database, cached; and whether
+ *	  what was good still is.
  */
 #ifndef SHIM_AUTH_H
 #define SHIM_AUTH_H
@@ -8,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "credential.h"
 
 struct event_base;
 
@@ -22,14 +25,14 @@ typedef enum AuthStatus
 } AuthStatus;
 
 typedef struct AuthRequest AuthRequest;
-typedef void (*AuthDone) (void *arg, AuthStatus status, int32_t source_id);
+typedef void (*AuthDone) (void *arg, AuthStatus status, Credential *credential);
 
 /*
- * Answers at once from the cache (source_id set when AUTH_OK), or AUTH_PENDING
+ * Answers at once from the cache (credential set when AUTH_OK), or AUTH_PENDING
  * with *request set; then done() is called later, never from within this call,
- * unless auth_cancel comes first.
+ * unless auth_cancel comes first.  Who goes on using the credential holds it.
  */
-extern AuthStatus auth_check(const char *token, size_t len, int32_t *source_id,
+extern AuthStatus auth_check(const char *token, size_t len, Credential **credential,
 							 AuthDone done, void *arg, AuthRequest **request)
 			__attribute__((warn_unused_result));
 extern void auth_cancel(AuthRequest *request);

@@ -195,6 +195,8 @@ conn_close(Conn *conn, StatCounter reason, const char *detail)
 	buf_release(&conn->in);
 	buf_release(&conn->out);
 	conn_account(conn);
+	credential_drop(conn->credential);
+	conn->credential = NULL;
 	free(conn->session.state);
 	free(conn->frames);
 	free(conn->rejections);
@@ -263,7 +265,7 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
 					auth_cancel(conn->auth);
 				conn->auth = NULL;
 				if (state == CONN_CHECKING)
-					conn_welcome(conn, AUTH_UNAVAILABLE, 0);
+					conn_welcome(conn, AUTH_UNAVAILABLE, NULL);
 				else
 					conn_finish(conn, STAT_CLOSED_AUTH_TIMEOUT, NULL);
 			}
@@ -448,6 +450,14 @@ conn_start(struct event_base *event_base)
 	return conn_in_start() && sweeper != NULL && reaper != NULL && event_add(sweeper, &tv) == 0;
 }
 
+static StatCounter
+end_reason(const Conn *conn)
+{
+	if (conn->unasked)
+		return STAT_CLOSED_SOURCE;
+	return conn->credential->state == CREDENTIAL_REVOKED ? STAT_CLOSED_TOKEN_REVOKED : STAT_CLOSED_TOKEN_EXPIRED;
+}
+
 void
 conn_end_revoked(void)
 {
@@ -455,7 +465,9 @@ conn_end_revoked(void)
 		for (Conn *conn = lists[state], *next; conn != NULL; conn = next)
 		{
 			next = conn->next;
-			if (conn->ssl != NULL && conn->listener->tls != NULL && tls_peer_revoked(conn->listener->tls, conn->ssl))
+			if (conn->credential != NULL && !credential_is_live(conn->credential))
+				conn_finish(conn, end_reason(conn), NULL);
+			else if (conn->ssl != NULL && conn->listener->tls != NULL && tls_peer_revoked(conn->listener->tls, conn->ssl))
 				conn_finish(conn, STAT_CLOSED_REVOKED, NULL);
 		}
 }

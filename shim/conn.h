@@ -48,7 +48,7 @@ extern void conn_accept(int fd, const struct sockaddr *address, socklen_t len,
  */
 extern int	conn_address_wait(const unsigned char *bytes);
 
-/* Ends those whose certificate has been revoked since they came. */
+/* Ends those whose certificate, token or source is not good any more. */
 extern void conn_end_revoked(void);
 
 /* Ends all: reads no more, acknowledges what commits, closes. */

@@ -139,19 +139,20 @@ find_mapping(Conn *conn)
 
 /* Its source is known: from now on its frames go to the sink. */
 static bool
-conn_open(Conn *conn, int32_t source_id)
+conn_open(Conn *conn, Credential *credential)
 {
 	conn->owner = sink_owner_new(&conn_owner_ops, conn);
-	if (conn->owner == NULL)
+	if (conn->owner == NULL || credential == NULL)
 	{
 		conn_close(conn, STAT_CLOSED_NO_MEMORY, NULL);
 		return false;
 	}
-	conn->source_id = source_id;
+	conn->credential = credential_hold(credential);
+	conn->source_id = credential->source_id;
 	conn->session.authenticated = true;
 	conn->active_us = clock_us();
 	conn_set_state(conn, CONN_OPEN);
-	log_debug("connection_opened", log_str("peer", conn->peer), log_int("source", source_id));
+	log_debug("connection_opened", log_str("peer", conn->peer), log_int("source", conn->source_id));
 	return true;
 }
 
@@ -171,7 +172,7 @@ conn_believe(Conn *conn)
 		conn_finish(conn, STAT_CLOSED_MAPPING, NULL);
 		return false;
 	}
-	return conn_open(conn, (int32_t) conn->listener->source);
+	return conn_open(conn, credential_source((int32_t) conn->listener->source));
 }
 
 /*
@@ -205,8 +206,9 @@ conn_cut(Conn *conn)
 }
 
 void
-conn_welcome(Conn *conn, AuthStatus status, int32_t source_id)
+conn_welcome(Conn *conn, AuthStatus status, Credential *credential)
 {
+	int32_t		source_id = credential != NULL ? credential->source_id : 0;
 	Welcome		welcome = status == AUTH_OK ? WELCOME_OK :
 		status == AUTH_DENIED ? WELCOME_DENIED : WELCOME_UNAVAILABLE;
 	StatCounter reason = status == AUTH_DENIED ? STAT_CLOSED_DENIED : STAT_CLOSED_UNAVAILABLE;
@@ -231,7 +233,7 @@ conn_welcome(Conn *conn, AuthStatus status, int32_t source_id)
 		welcome = WELCOME_NO_MAPPING;
 		reason = STAT_CLOSED_MAPPING;
 	}
-	if (welcome == WELCOME_OK && !conn_open(conn, source_id))
+	if (welcome == WELCOME_OK && !conn_open(conn, credential))
 		return;
 	conn->adapter->welcome(&conn->session, welcome, &conn->out);
 	if (welcome == WELCOME_OK)
@@ -244,12 +246,12 @@ conn_welcome(Conn *conn, AuthStatus status, int32_t source_id)
 }
 
 static void
-on_auth(void *arg, AuthStatus status, int32_t source_id)
+on_auth(void *arg, AuthStatus status, Credential *credential)
 {
 	Conn	   *conn = arg;
 
 	conn->auth = NULL;
-	conn_welcome(conn, status, source_id);
+	conn_welcome(conn, status, credential);
 	/* What followed the token without waiting for the answer. */
 	if (conn->state == CONN_OPEN && (buf_len(&conn->in) > 0 || io_pending(conn->ssl)))
 		event_active(&conn->readable, EV_READ, 0);
@@ -258,7 +260,7 @@ on_auth(void *arg, AuthStatus status, int32_t source_id)
 static void
 conn_hello(Conn *conn)
 {
-	int32_t		source_id;
+	Credential *credential;
 	AuthStatus	status;
 	const char *mapping = decoded.mapping;
 
@@ -268,15 +270,15 @@ conn_hello(Conn *conn)
 	if (decoded.token[0] == '\0' && conn->session.token_optional)
 	{
 		conn->unasked = true;
-		conn_welcome(conn, AUTH_OK, (int32_t) conn->listener->source);
+		conn_welcome(conn, AUTH_OK, credential_source((int32_t) conn->listener->source));
 		return;
 	}
-	status = auth_check(decoded.token, strlen(decoded.token), &source_id, on_auth, conn, &conn->auth);
+	status = auth_check(decoded.token, strlen(decoded.token), &credential, on_auth, conn, &conn->auth);
 	OPENSSL_cleanse(decoded.token, sizeof(decoded.token));
 	if (status == AUTH_PENDING)
 		conn_set_state(conn, CONN_CHECKING);
 	else
-		conn_welcome(conn, status, source_id);
+		conn_welcome(conn, status, credential);
 }
 
 /* One frame; false when the connection reads no further for now. */

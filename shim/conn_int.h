@@ -54,6 +54,7 @@ struct Conn
 	char		mapping_name[ADAPTER_NAME_MAX + 1]; /* "": the default */
 	unsigned	mapping_generation;
 	int32_t		source_id;
+	Credential *credential;		/* held, from CONN_OPEN on */
 	AuthRequest *auth;			/* CONN_CHECKING */
 	SinkOwner  *owner;			/* from CONN_OPEN on */
 
@@ -112,8 +113,8 @@ extern void conn_over(Conn *conn, const char *reason);
 /* The peer ended, or rests, in the middle of a frame. */
 extern void conn_cut(Conn *conn);
 
-/* The token has been checked. */
-extern void conn_welcome(Conn *conn, AuthStatus status, int32_t source_id);
+/* The token has been checked; credential is set with AUTH_OK. */
+extern void conn_welcome(Conn *conn, AuthStatus status, Credential *credential);
 
 /* --- conn_out.c --- */
 extern const SinkOwnerOps conn_owner_ops;

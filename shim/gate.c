@@ -9,11 +9,13 @@
 
 #include "clock.h"
 #include "config.h"
+#include "credential.h"
 #include "log.h"
 
 typedef struct Gate
 {
 	int32_t		source_id;		/* 0: none */
+	int64_t		shut_us;
 	int64_t		until_us;
 } Gate;
 
@@ -41,6 +43,7 @@ gate_shut(int32_t source_id)
 	if (gate == NULL || (gate->source_id == source_id && gate->until_us > now))
 		return;
 	gate->source_id = source_id;
+	gate->shut_us = now;
 	gate->until_us = now + (int64_t) GATE_SECONDS * 1000000;
 	log_error("source_not_permitted", log_int("source", source_id), log_int("again_in_seconds", GATE_SECONDS));
 }
@@ -48,9 +51,13 @@ gate_shut(int32_t source_id)
 bool
 gate_is_open(int32_t source_id)
 {
+	const Credential *source = source_id != 0 ? credential_source(source_id) : NULL;
+
+	if (source != NULL && !credential_is_live(source))
+		return false;
 	for (size_t i = 0; i < CONFIG_LISTENERS_MAX + CONFIG_SOURCES_MAX; i++)
 		if (gates[i].source_id == source_id && source_id != 0)
-			return clock_us() >= gates[i].until_us;
+			return clock_us() >= gates[i].until_us || (source != NULL && source->confirmed_us > gates[i].shut_us);
 	return true;
 }
 
@@ -58,4 +65,5 @@ void
 gate_reset(void)
 {
 	memset(gates, 0, sizeof(gates));
+	credential_trust_sources();
 }

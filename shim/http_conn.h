@@ -71,6 +71,7 @@ typedef struct HttpConn
 	bool		body_unread;	/* some of it has not been taken from the input */
 	AuthRequest *auth;
 	int32_t		source_id;
+	Credential *credential;		/* held, of this request; NULL: not known yet */
 	bool		unasked;		/* it is the listener's, no token says it */
 	Buf			body;
 	Chunks		chunks;
@@ -141,6 +142,8 @@ extern void http_telemetry_read(HttpConn *conn);
 extern void http_body_begin(HttpConn *conn);
 /* Of the documents of a connection: counts them, ends in HttpKind.outcome(). */
 extern const SinkOwnerOps http_owner_ops;
+/* What the request came with is not good any more: answers, unless its documents are with the sink. */
+extern void http_telemetry_revoke(HttpConn *conn);
 extern void http_telemetry_take(HttpConn *conn, const char *text, size_t len);
 extern void http_telemetry_outcome(HttpConn *conn);
 /* The request is over, whatever came of it. */

@@ -53,6 +53,8 @@ http_telemetry_end(HttpConn *conn)
 	conn->errors_size = 0;
 	conn->submitted = 0;
 	conn->unasked = false;
+	credential_drop(conn->credential);
+	conn->credential = NULL;
 	memset(conn->counts, 0, sizeof(conn->counts));
 	if (conn->serving)
 		stats_gauge_add(GAUGE_HTTP_REQUESTS, -1);
@@ -426,8 +428,9 @@ token_is_optional(const HttpConn *conn)
 }
 
 static void
-authenticated(HttpConn *conn, AuthStatus status, int32_t source_id)
+authenticated(HttpConn *conn, AuthStatus status, Credential *credential)
 {
+	int32_t		source_id = credential != NULL ? credential->source_id : 0;
 	int64_t		wait;
 
 	switch (status)
@@ -442,6 +445,7 @@ authenticated(HttpConn *conn, AuthStatus status, int32_t source_id)
 			}
 			failures_success(conn->address);
 			conn->source_id = source_id;
+			conn->credential = credential_hold(credential);
 			wait = rate_wait_source(source_id);
 			if (wait > 0)
 				http_answer_slow(conn, wait);
@@ -461,13 +465,26 @@ authenticated(HttpConn *conn, AuthStatus status, int32_t source_id)
 	}
 }
 
+void
+http_telemetry_revoke(HttpConn *conn)
+{
+	/* What was handed on is answered, and nothing after it. */
+	conn->keep_alive = false;
+	if (conn->state != HTTP_READ_BODY)
+		return;
+	if (conn->unasked)
+		http_answer_forbidden(conn, NO_SOURCE);
+	else
+		http_answer_denied(conn, conn->credential->state == CREDENTIAL_REVOKED ? "token revoked" : "token expired");
+}
+
 static void
-on_auth(void *arg, AuthStatus status, int32_t source_id)
+on_auth(void *arg, AuthStatus status, Credential *credential)
 {
 	HttpConn   *conn = arg;
 
 	conn->auth = NULL;
-	authenticated(conn, status, source_id);
+	authenticated(conn, status, credential);
 	if (conn->state == HTTP_READ_BODY)
 		http_conn_process(conn);
 }
@@ -476,6 +493,7 @@ void
 http_telemetry_begin(HttpConn *conn)
 {
 	HttpHead   *head = &conn->head;
+	Credential *credential;
 	AuthStatus	status;
 	int			blocked = conn_address_wait(conn->address);
 
@@ -503,11 +521,14 @@ http_telemetry_begin(HttpConn *conn)
 	else if (sink_full() || body_memory > (size_t) cf->limit_input_bytes)
 		http_answer_full(conn);
 	else if (conn->unasked)
-		authenticated(conn, AUTH_OK, (int32_t) conn->service->config->source);
+	{
+		credential = credential_source((int32_t) conn->service->config->source);
+		authenticated(conn, credential != NULL ? AUTH_OK : AUTH_UNAVAILABLE, credential);
+	}
 	else
 	{
-		status = auth_check(head->token, strlen(head->token), &conn->source_id, on_auth, conn,
+		status = auth_check(head->token, strlen(head->token), &credential, on_auth, conn,
 							&conn->auth);
-		authenticated(conn, status, conn->source_id);
+		authenticated(conn, status, credential);
 	}
 }

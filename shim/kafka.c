@@ -132,7 +132,7 @@ closed(Consumer *consumer, bool in_order)
 		set_state(consumer, CONSUMER_ENDED);
 		return;
 	}
-	ms = gate_is_open((int32_t) consumer->config->source) ? db_backoff_ms(consumer->failures++) : GATE_SECONDS * 1000 + 100;
+	ms = gate_is_open((int32_t) consumer->config->source) ? db_backoff_ms(consumer->failures++) : GATE_LOOK_MS;
 	set_state(consumer, CONSUMER_AWAY);
 	set_timer(consumer, ms);
 }
@@ -308,9 +308,17 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	switch (consumer->state)
 	{
 		case CONSUMER_AWAY:
-			open_consumer(consumer);
+			if (gate_is_open((int32_t) consumer->config->source))
+				open_consumer(consumer);
+			else
+				set_timer(consumer, GATE_LOOK_MS);
 			return;
 		case CONSUMER_OPEN:
+			if (!gate_is_open((int32_t) consumer->config->source))
+			{
+				kafka_lose(consumer, "source not permitted");
+				break;
+			}
 			if (consumer->generation != config_generation())
 				take_over(consumer);
 			measure_lag(consumer);

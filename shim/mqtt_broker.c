@@ -130,7 +130,7 @@ on_down(void *arg, const char *reason)
 		set_state(broker, BROKER_ENDED);
 		return;
 	}
-	ms = gate_is_open((int32_t) broker->config->source) ? db_backoff_ms(broker->failures++) : GATE_SECONDS * 1000 + 100;
+	ms = gate_is_open((int32_t) broker->config->source) ? db_backoff_ms(broker->failures++) : GATE_LOOK_MS;
 	log_warning(broker->state >= BROKER_OPEN ? "broker_lost" : "broker_not_reached",
 				log_str("server", broker->config->server), log_str("reason", reason), log_int("retry_ms", ms));
 	set_state(broker, BROKER_AWAY);
@@ -481,6 +481,11 @@ look(Broker *broker)
 {
 	int64_t		now = clock_us();
 
+	if (!gate_is_open((int32_t) broker->config->source))
+	{
+		lose(broker, "source not permitted");
+		return;
+	}
 	if ((broker->state == BROKER_GREETING || broker->state == BROKER_SUBSCRIBING) && !broker->paused &&
 		now - broker->since_us > (int64_t) ANSWER_SECONDS * 1000000)
 	{
@@ -522,6 +527,11 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	switch (broker->state)
 	{
 		case BROKER_AWAY:
+			if (!gate_is_open((int32_t) broker->config->source))
+			{
+				set_timer(broker, GATE_LOOK_MS);
+				break;
+			}
 			set_state(broker, BROKER_CONNECTING);
 			link_open(broker->link, broker->config->tls);
 			break;

@@ -1,6 +1,7 @@
 /*
  * revocation.c
- *	  Lists of revoked certificates while the daemon runs.
+ *	  Lists of revoked certificates while the daemon runs; the end of those whose
+ *	  certificate, token or source is not good any more.
  */
 #include "revocation.h"
 
@@ -8,12 +9,20 @@
 
 #include "config.h"
 #include "conn.h"
+#include "credential.h"
 #include "listen.h"
 #include "log.h"
 #include "stats.h"
 #include "tls.h"
 
 static struct event *timer;
+
+void
+revocation_close(void)
+{
+	conn_end_revoked();
+	listen_end_revoked();
+}
 
 void
 revocation_apply(void)
@@ -27,8 +36,7 @@ revocation_apply(void)
 			log_error("revocation_list_expired", log_int("listener", (int64_t) i),
 					  log_str("file", listener->tls_client_crl));
 	}
-	conn_end_revoked();
-	listen_end_revoked();
+	revocation_close();
 }
 
 static void
@@ -69,6 +77,7 @@ revocation_start(struct event_base *base)
 	struct timeval tv = {cf->revocation_seconds, 0};
 
 	timer = evtimer_new(base, on_timer, NULL);
+	credential_on_end(revocation_close);
 	revocation_apply();
 	return timer != NULL && event_add(timer, &tv) == 0;
 }
@@ -76,6 +85,7 @@ revocation_start(struct event_base *base)
 void
 revocation_stop(void)
 {
+	credential_on_end(NULL);
 	if (timer != NULL)
 		event_free(timer);
 	timer = NULL;

@@ -37,6 +37,8 @@ typedef enum StatCounter
 	STAT_CLOSED_TLS,			/* the handshake failed */
 	STAT_CLOSED_CERTIFICATE,	/* the certificate names no device */
 	STAT_CLOSED_REVOKED,		/* the certificate was revoked meanwhile */
+	STAT_CLOSED_TOKEN_REVOKED,	/* likewise the token */
+	STAT_CLOSED_TOKEN_EXPIRED,
 	STAT_CLOSED_AUTH_TIMEOUT,
 	STAT_CLOSED_DENIED,			/* token unknown */
 	STAT_CLOSED_UNAVAILABLE,	/* nobody to ask about the token */
@@ -87,6 +89,7 @@ typedef enum StatCounter
 	STAT_AUTH_DENIED,
 	STAT_AUTH_CACHED,			/* answered without the database */
 	STAT_AUTH_UNAVAILABLE,		/* no answer: database away or too many waiting */
+	STAT_AUTH_CHECKS,			/* queries whether tokens and sources in use are still good */
 	STAT_FAILURES_TOKEN,		/* attempts with a token that is not good */
 	STAT_FAILURES_HANDSHAKE,	/* TLS handshakes that failed */
 	STAT_AUTH_BLOCKED,			/* connections and requests refused for such failures */

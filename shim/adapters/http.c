@@ -212,6 +212,11 @@ http_service_end_revoked(void *arg)
 		char		peer[NET_PEER_MAX];
 
 		next = conn->next;
+		if (conn->credential != NULL && !credential_is_live(conn->credential))
+		{
+			http_telemetry_revoke(conn);
+			continue;
+		}
 		if (ssl == NULL || service->config->tls == NULL || !tls_peer_revoked(service->config->tls, ssl))
 			continue;
 		stats_inc(STAT_CLOSED_REVOKED);

@@ -241,6 +241,9 @@ json_farewell(Session *session, const char *reason, Buf *out)
 		{"mapping", "mapping removed"},
 		{"shutdown", "shutting down, come back later"},
 		{"certificate_revoked", "certificate revoked"},
+		{"source_not_permitted", "not permitted"},
+		{"token_revoked", "token revoked"},
+		{"token_expired", "token expired"},
 		{"auth_failures", "too many failed attempts of this address"},
 		{"input_memory", "too much unfinished input"},
 		{"overload", "overloaded, come back later"},
@@ -249,7 +252,7 @@ json_farewell(Session *session, const char *reason, Buf *out)
 	};
 
 	/* Of the one that it asked for, it has been told. */
-	if (strcmp(reason, "mapping") == 0 && !session->authenticated)
+	if ((strcmp(reason, "mapping") == 0 || strcmp(reason, "source_not_permitted") == 0) && !session->authenticated)
 		return;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		if (strcmp(texts[i].reason, reason) == 0)

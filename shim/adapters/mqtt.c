@@ -677,7 +677,10 @@ mqtt_farewell(Session *session, const char *reason, Buf *out)
 		{"overload", MQTT_QUOTA},
 		{"mapping", MQTT_IMPLEMENTATION},
 		{"shutdown", MQTT_SHUTTING_DOWN},
-		{"certificate_revoked", MQTT_NOT_AUTHORIZED}
+		{"certificate_revoked", MQTT_NOT_AUTHORIZED},
+		{"token_revoked", MQTT_NOT_AUTHORIZED},
+		{"token_expired", MQTT_NOT_AUTHORIZED},
+		{"source_not_permitted", MQTT_NOT_AUTHORIZED}
 	};
 	MqttSession *mqtt = session->state;
 	uint8_t		code;

@@ -117,8 +117,8 @@ is(ask(datagram($other, 2, $now)), '00050002010201', 'what is no good is in quar
 # 5. A revoked source: nothing is acknowledged, until it is right again
 $client = login($known);
 is(bytes_of($client, 1), '01', 'a device is connected');
-$t->query("UPDATE fleet.source SET revoked_at = now() WHERE source_id = $source");
 my $position = $t->log_size;
+$t->query("UPDATE fleet.source SET revoked_at = now() WHERE source_id = $source");
 $client->send(stream_packet($now + 5));
 is(bytes_of($client, 4), '', 'when the source is revoked its report is not acknowledged');
 is($t->wait_log('source_not_permitted', $position)->{source}, $source, '... the log names the source');

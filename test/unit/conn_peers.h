@@ -30,14 +30,15 @@ static struct event_base *base;
 
 static int	asked_slow;
 static int	cancelled;
+static Credential known = {.source_id = 7,.prefix = "known",.ends_us = CREDENTIAL_NO_END,.holders = 1};
 static AuthDone slow_done;
 static void *slow_arg;
 
 AuthStatus
-auth_check(const char *token, size_t len, int32_t *source_id, AuthDone done, void *arg,
+auth_check(const char *token, size_t len, Credential **credential, AuthDone done, void *arg,
 		   AuthRequest **request)
 {
-	*source_id = 7;
+	*credential = &known;
 	*request = NULL;
 	if (len == 4 && memcmp(token, "good", 4) == 0)
 		return AUTH_OK;
