@@ -13,6 +13,7 @@
 
 #include "fleet.h"
 #include "pipeline/batch.h"
+#include "pipeline/quota.h"
 #include "pipeline/registry.h"
 #include "trust/login.h"
 #include "trust/trust.h"
@@ -31,6 +32,11 @@ settings_init(void)
 							"A statement that is stored in pieces keeps other ingest statements waiting until it commits.",
 							&fleet_batch_memory, 256 * 1024, 64, MAX_KILOBYTES,
 							PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("fleet.ingest_sessions",
+							"Sessions that share the quotas of events per second with this one.",
+							"Each of them gives a tenant its part of what fleet.quota allows.",
+							&fleet_ingest_sessions, 1, 1, 10000,
+							PGC_USERSET, 0, NULL, NULL, NULL);
 	fleet_reserve_setting_prefix("fleet");
 }
 

@@ -29,7 +29,7 @@ CREATE INDEX alert_tenant_idx ON fleet.alert (tenant_id, alert_id);
 CREATE INDEX alert_vehicle_idx ON fleet.alert (vehicle_id, event_time);
 CREATE INDEX alert_xact_idx ON fleet.alert (xact_id);
 COMMENT ON TABLE fleet.alert IS 'Alerts: raised once, open until cleared';
-COMMENT ON COLUMN fleet.alert.kind IS 'rule, silence, enter, exit, dwell, cross or speed';
+COMMENT ON COLUMN fleet.alert.kind IS 'rule, silence, enter, exit, dwell, cross or speed; quota, when no more alerts of the tenant are raised that day';
 COMMENT ON COLUMN fleet.alert.rule_id IS 'The rule, which may have been deleted since; null for an alert of a geofence';
 COMMENT ON COLUMN fleet.alert.geofence_id IS 'The geofence, which may have been deleted since; null for an alert of a rule';
 COMMENT ON COLUMN fleet.alert.name IS 'Name of the rule or geofence when the alert was raised';

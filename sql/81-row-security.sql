@@ -52,6 +52,7 @@ REVOKE ALL ON FUNCTION fleet.secure_table_owner(regclass) FROM PUBLIC;
 SELECT fleet.secure_table('fleet.tenant', 'tenant', 'reader', 'admin');
 SELECT fleet.secure_table('fleet.tenant_grant', 'tenant', 'admin');
 SELECT fleet.secure_table('fleet.contract', 'contract', 'reader', 'admin');
+SELECT fleet.secure_table('fleet.quota', 'quota', 'reader');
 SELECT fleet.secure_table('fleet.vehicle', 'registry', 'reader', 'admin');
 SELECT fleet.secure_table('fleet.device', 'registry', 'reader', 'admin');
 SELECT fleet.secure_table('fleet.source', 'source', 'admin', 'admin');

@@ -41,7 +41,7 @@ BEGIN
 
     -- one tenant, reading
     GRANT SELECT (tenant_id, name, auto_register, notify, created_at) ON fleet.tenant TO fleet_reader;
-    GRANT SELECT ON fleet.contract, fleet.vehicle, fleet.device, fleet.event, fleet.telemetry, fleet.vehicle_state,
+    GRANT SELECT ON fleet.contract, fleet.quota, fleet.quota_usage, fleet.vehicle, fleet.device, fleet.event, fleet.telemetry, fleet.vehicle_state,
         fleet.geofence, fleet.geofence_visit, fleet.rule, fleet.standard_rule, fleet.alert, fleet.open_alert, fleet.command, fleet.batch TO fleet_reader;
 
     GRANT EXECUTE ON FUNCTION fleet.track(bigint, timestamptz, timestamptz), fleet.track(text, timestamptz, timestamptz, integer),
@@ -89,7 +89,7 @@ BEGIN
 
     -- all tenants
     GRANT SELECT ON ALL TABLES IN SCHEMA fleet TO fleet_owner;
-    GRANT INSERT, UPDATE, DELETE ON fleet.tenant, fleet.contract, fleet.vehicle, fleet.device, fleet.source, fleet.geofence, fleet.rule TO fleet_owner;
+    GRANT INSERT, UPDATE, DELETE ON fleet.tenant, fleet.contract, fleet.quota, fleet.vehicle, fleet.device, fleet.source, fleet.geofence, fleet.rule TO fleet_owner;
     GRANT DELETE ON fleet.source_token TO fleet_owner;
     GRANT DELETE ON fleet.command TO fleet_owner;
     GRANT INSERT, DELETE ON fleet.tenant_grant TO fleet_owner;

@@ -20,6 +20,7 @@ SELECT fleet.audit_table('fleet.tenant', 'tenant', 'tenant_id', 'channel_key');
 SELECT fleet.audit_table('fleet.tenant_grant', 'tenant_grant', 'role_name');
 SELECT fleet.audit_table('fleet.login_key', 'login_key', 'key_id', 'key');
 SELECT fleet.audit_table('fleet.contract', 'contract', 'tenant_id');
+SELECT fleet.audit_table('fleet.quota', 'quota', 'tenant_id');
 SELECT fleet.audit_table('fleet.source', 'source', 'source_id', 'devices');
 SELECT fleet.audit_table('fleet.source_token', 'token', 'prefix', 'token_sha256');
 SELECT fleet.audit_table('fleet.rule', 'rule', 'rule_id');

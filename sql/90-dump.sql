@@ -11,6 +11,7 @@ SELECT pg_catalog.pg_extension_config_dump('fleet.login_key', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.audit_log', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.audit_head', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.contract', '');
+SELECT pg_catalog.pg_extension_config_dump('fleet.quota', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.vehicle', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.device', '');
 SELECT pg_catalog.pg_extension_config_dump('fleet.source', '');

@@ -16,6 +16,7 @@
 
 #include "fleet.h"
 #include "pipeline/batch.h"
+#include "pipeline/quota.h"
 #include "pipeline/registry.h"
 
 #define BATCH_FIRST_CAPACITY 256
@@ -113,6 +114,7 @@ batch_xact_callback(XactEvent event, void *arg)
 		case XACT_EVENT_PARALLEL_ABORT:
 			last_batch_abort(1);
 			registry_abort();
+			quota_abort();
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PARALLEL_COMMIT:
@@ -141,6 +143,7 @@ batch_subxact_callback(SubXactEvent event, SubTransactionId mine,
 		current_batch = current_batch->outer;
 	last_batch_abort(level);
 	registry_abort();
+	quota_abort();
 }
 
 void

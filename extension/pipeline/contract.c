@@ -47,7 +47,8 @@ static const char *const defect_names[DEFECT_CODES] = {
 	[DEFECT_UNKNOWN_DEVICE] = "unknown_device",
 	[DEFECT_UNKNOWN_SCHEMA] = "unknown_schema",
 	[DEFECT_NOT_PERMITTED] = "not_permitted",
-	[DEFECT_LOOKS_LIKE_VIN] = "looks_like_vin"
+	[DEFECT_LOOKS_LIKE_VIN] = "looks_like_vin",
+	[DEFECT_OVER_QUOTA] = "over_quota"
 };
 
 static const char *const column_names[REPORT_COLUMNS] = {

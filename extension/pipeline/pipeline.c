@@ -30,6 +30,7 @@
 #include "pipeline/batch.h"
 #include "pipeline/contract.h"
 #include "pipeline/plan.h"
+#include "pipeline/quota.h"
 #include "pipeline/registry.h"
 #include "pipeline/store.h"
 #include "trust/trust.h"
@@ -39,6 +40,7 @@ typedef struct Pipeline
 	Batch	   *batch;
 	StateStore *states;
 	EventStore *events;
+	QuotaRun   *quota;
 	WatchResult result;
 	List	   *live;			/* of LiveState */
 	MemoryContext vehicle_context;	/* what one vehicle's turn needs */
@@ -60,7 +62,7 @@ sender_allows(Batch *batch, int32 tenant_id)
 }
 
 static void
-identify_and_check(Batch *batch)
+identify_and_check(Batch *batch, QuotaRun *quota)
 {
 	for (int64 i = 0; i < batch->nreports; i++)
 	{
@@ -79,6 +81,9 @@ identify_and_check(Batch *batch)
 		r->tenant_id = source->tenant_id;
 		if (source->revoked || source->expires_at <= batch->now)
 			report_reject(r, DEFECT_NOT_PERMITTED, "source_id", NULL);
+		/* as early as can be, since what is refused should cost little */
+		else if (!quota_admit(quota, r->tenant_id, &tenant->quota, r))
+			continue;
 		else if (r->device != NULL && !registry_source_brings(source, r->device))
 			report_reject(r, DEFECT_NOT_PERMITTED, "device", r->device);
 		else
@@ -195,8 +200,11 @@ run_vehicle(Pipeline *p, Report **reports, int64 n)
 			(r->event_time <= known_until && event_store_contains(p->events, r, was_new)))
 		{
 			r->verdict = VERDICT_REPEATED;
+			quota_give_back(p->quota, r);
 			continue;
 		}
+		if (!quota_pay(p->quota, r))
+			continue;
 		r->verdict = VERDICT_ACCEPTED;
 		r->late = !vs->is_new && r->event_time < vs->now.event_time;
 		state_apply(vs, r);
@@ -237,6 +245,27 @@ run_vehicles(Pipeline *p, Report **reports, int64 n)
 }
 
 /* --- 5: store --- */
+
+/*
+ * What was rejected, in two parts: first what goes to quarantine, for which its
+ * tenant's quota must still have room, then what is not stored.
+ */
+static int64
+part_rejected(QuotaRun *quota, Report **rejected, int64 n)
+{
+	int64		nkept = 0;
+
+	for (int64 i = 0; i < n; i++)
+	{
+		Report	   *r = rejected[i];
+
+		if (r->unstored || !quota_pay(quota, r))
+			continue;
+		rejected[i] = rejected[nkept];
+		rejected[nkept++] = r;
+	}
+	return nkept;
+}
 
 static void
 count_outcome(Batch *batch)
@@ -341,7 +370,8 @@ pipeline_run(Batch *batch)
 	Report	  **pending,
 			  **rejected;
 	int64		npending,
-				nrejected;
+				nrejected,
+				nkept;
 
 	for (Batch *b = batch->outer; b != NULL; b = b->outer)
 		nested |= b->running;
@@ -358,7 +388,8 @@ pipeline_run(Batch *batch)
 	p.vehicle_context = AllocSetContextCreate(batch->piece, "fleet vehicle",
 											  ALLOCSET_DEFAULT_SIZES);
 
-	identify_and_check(batch);
+	p.quota = quota_open();
+	identify_and_check(batch, p.quota);
 
 	pending = select_reports(batch, VERDICT_PENDING, &npending);
 	sort_reports(pending, npending);
@@ -371,7 +402,8 @@ pipeline_run(Batch *batch)
 		batch->outcome.batch_id = next_identity("batch", "batch_id");
 	count_outcome(batch);
 	rejected = select_reports(batch, VERDICT_REJECTED, &nrejected);
-	for (int64 i = 0; i < nrejected; i++)
+	nkept = part_rejected(p.quota, rejected, nrejected);
+	for (int64 i = 0; i < nkept; i++)
 		contract_withhold(rejected[i]);
 	{
 		/* still in vehicle and time order, which the index likes */
@@ -385,10 +417,12 @@ pipeline_run(Batch *batch)
 	event_store_close(p.events);
 	geofence_store(&p.result);
 	alert_store(&p.result, batch->outcome.batch_id);
-	quarantine_write(rejected, nrejected, batch->outcome.batch_id);
+	quarantine_write(rejected, nkept, batch->outcome.batch_id);
+	quarantine_write_refusals(quota_refusals(p.quota), batch->outcome.batch_id, batch->now);
 	store_batch(batch, first);
 
 	announce(batch->outcome.batch_id, p.live, &p.result, rejected, nrejected);
+	quota_close(p.quota);
 
 	/* the next piece must see what this one wrote */
 	CommandCounterIncrement();

@@ -25,6 +25,7 @@
 
 #include "fleet.h"
 #include "pipeline/contract.h"
+#include "pipeline/quota.h"
 #include "pipeline/store.h"
 #include "pipeline/writer.h"
 #include "types/vin.h"
@@ -167,6 +168,46 @@ quarantine_write(Report **reports, int64 n, int64 batch_id)
 	writer = writer_open(rel, QUARANTINE_COLUMNS);
 	for (int64 i = 0; i < n; i++)
 		write_row(writer, reports[i], batch_id);
+	writer_close(writer);
+	table_close(rel, NoLock);
+}
+
+static void
+write_refusal(TableWriter *writer, const QuotaRefusal *refusal, int64 batch_id, TimestampTz now)
+{
+	Datum		values[QUARANTINE_COLUMNS] = {0};
+	bool		nulls[QUARANTINE_COLUMNS];
+
+	memset(nulls, true, sizeof(nulls));
+	nulls[COL_QUARANTINE_ID] = nulls[COL_TENANT_ID] = nulls[COL_SOURCE_ID] = nulls[COL_BATCH_ID] = false;
+	nulls[COL_ORDINAL] = nulls[COL_RECEIVED_AT] = nulls[COL_CODE] = nulls[COL_FIELD] = false;
+	nulls[COL_VALUE] = nulls[COL_XACT_ID] = false;
+	values[COL_QUARANTINE_ID] = Int64GetDatum(next_identity("quarantine", "quarantine_id"));
+	values[COL_TENANT_ID] = Int32GetDatum(refusal->tenant_id);
+	values[COL_SOURCE_ID] = Int32GetDatum(refusal->source_id);
+	values[COL_BATCH_ID] = Int64GetDatum(batch_id);
+	values[COL_ORDINAL] = Int64GetDatum(refusal->ordinal);
+	values[COL_RECEIVED_AT] = TimestampTzGetDatum(now);
+	values[COL_CODE] = CStringGetTextDatum(defect_code_name(DEFECT_OVER_QUOTA));
+	values[COL_FIELD] = CStringGetTextDatum(QUOTA_EVENTS_FIELD);
+	values[COL_VALUE] = CStringGetTextDatum(psprintf(INT64_FORMAT, refusal->count));
+	values[COL_XACT_ID] = FullTransactionIdGetDatum(GetTopFullTransactionId());
+	writer_add(writer, values, nulls);
+}
+
+void
+quarantine_write_refusals(List *refusals, int64 batch_id, TimestampTz now)
+{
+	Relation	rel;
+	TableWriter *writer;
+	ListCell   *lc;
+
+	if (refusals == NIL)
+		return;
+	rel = table_open(fleet_relation_oid("quarantine"), RowExclusiveLock);
+	writer = writer_open(rel, QUARANTINE_COLUMNS);
+	foreach(lc, refusals)
+		write_refusal(writer, lfirst(lc), batch_id, now);
 	writer_close(writer);
 	table_close(rel, NoLock);
 }

@@ -15,9 +15,11 @@
 #include "postgres.h"
 
 #include "access/hash.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -63,7 +65,7 @@ static bool registry_stale = false;
 static bool registered_here = false;	/* in the current transaction */
 
 /* A change of one of these, seen as a relcache invalidation, empties the cache. */
-static const char *const watched_tables[] = {"tenant", "contract", "source", "vehicle", "device"};
+static const char *const watched_tables[] = {"tenant", "contract", "source", "vehicle", "device", "quota"};
 static Oid	watched_relid[lengthof(watched_tables)];
 
 PG_FUNCTION_INFO_V1(invalidate_cache);
@@ -232,6 +234,7 @@ tenant_load(TenantEntry *entry)
 							DatumGetJsonbPCopy(SPI_getbinval(row, desc, 8, &isnull)));
 	}
 	MemoryContextSwitchTo(old);
+	t->quota = quota_load(entry->tenant_id);
 }
 
 const RegistryTenant *
@@ -349,18 +352,27 @@ device_remember(int32 tenant_id, const char *identity, int64 vehicle_id,
 	entry->vehicle.type = type ? MemoryContextStrdup(registry_context, type) : NULL;
 }
 
+static ArrayType *
+text_array(char **texts, int n)
+{
+	Datum	   *elems = palloc(n * sizeof(Datum));
+
+	for (int i = 0; i < n; i++)
+		elems[i] = CStringGetTextDatum(texts[i]);
+	return construct_array(elems, n, TEXTOID, -1, false, TYPALIGN_INT);
+}
+
 /* Sorted, distinct identities as text[]; the sort fixes the order of locks. */
 static ArrayType *
 identity_array(char **identities, int n)
 {
-	Datum	   *elems = palloc(n * sizeof(Datum));
 	int			distinct = 0;
 
 	qsort(identities, n, sizeof(char *), compare_name);
 	for (int i = 0; i < n; i++)
-		if (i == 0 || strcmp(identities[i - 1], identities[i]) != 0)
-			elems[distinct++] = CStringGetTextDatum(identities[i]);
-	return construct_array(elems, distinct, TEXTOID, -1, false, TYPALIGN_INT);
+		if (distinct == 0 || strcmp(identities[distinct - 1], identities[i]) != 0)
+			identities[distinct++] = identities[i];
+	return text_array(identities, distinct);
 }
 
 static void
@@ -412,6 +424,60 @@ devices_register(int32 tenant_id, ArrayType *identities)
 				 " ON CONFLICT (tenant_id, identity) DO NOTHING", 2, types, args);
 }
 
+/* The same, unless another session has meanwhile taken the room there was: false. */
+static bool
+devices_register_within_quota(int32 tenant_id, ArrayType *identities)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		devices_register(tenant_id, identities);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (error != NULL && error->sqlerrcode != ERRCODE_CONFIGURATION_LIMIT_EXCEEDED)
+		ReThrowError(error);
+	return error == NULL;
+}
+
+/*
+ * Of identities in the order of arrival: registers those for which the tenant's
+ * quota has room.  Rows are locked in the order of names, and the quota only
+ * then, by the trigger; so the room is looked at first, and may be gone by then.
+ */
+static void
+devices_register_some(const RegistryTenant *tenant, char **identities, int n)
+{
+	/* the cache's own; what it learns here is void when the transaction is */
+	TenantEntry *entry = hash_search(tenants, &tenant->tenant_id, HASH_FIND, NULL);
+	ArrayType  *arrived = text_array(identities, n);
+	ArrayType  *chosen;
+
+	registered_here = true;
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		chosen = quota_choose_vehicles(tenant->tenant_id, &entry->tenant.quota, arrived);
+		if (chosen == NULL)
+			return;
+	} while (!devices_register_within_quota(tenant->tenant_id, chosen));
+	devices_load(tenant->tenant_id, chosen);
+}
+
 static void
 report_set_vehicle(Report *report, const DeviceEntry *entry)
 {
@@ -433,7 +499,9 @@ resolve_missing(const RegistryTenant *tenant, Report **missing, int n)
 	for (int i = 0; i < n; i++)
 		if (device_find(tenant->tenant_id, missing[i]->device) == NULL)
 			identities[nunknown++] = unconstify(char *, missing[i]->device);
-	if (nunknown > 0 && tenant->auto_register)
+	if (nunknown > 0 && tenant->auto_register && tenant->quota.vehicles >= 0)
+		devices_register_some(tenant, identities, nunknown);
+	else if (nunknown > 0 && tenant->auto_register)
 	{
 		ArrayType  *unknown = identity_array(identities, nunknown);
 
@@ -447,18 +515,23 @@ resolve_missing(const RegistryTenant *tenant, Report **missing, int n)
 
 		if (entry != NULL)
 			report_set_vehicle(missing[i], entry);
+		else if (tenant->auto_register && tenant->quota.vehicles >= 0)
+			report_reject(missing[i], DEFECT_OVER_QUOTA, "device", missing[i]->device);
 		else
 			report_reject(missing[i], DEFECT_UNKNOWN_DEVICE, "device", missing[i]->device);
 	}
 }
 
+/* By tenant, and then in the order of arrival. */
 static int
 compare_tenant(const void *a, const void *b)
 {
-	int32		x = (*(Report *const *) a)->tenant_id;
-	int32		y = (*(Report *const *) b)->tenant_id;
+	const Report *x = *(Report *const *) a;
+	const Report *y = *(Report *const *) b;
 
-	return (x > y) - (x < y);
+	if (x->tenant_id != y->tenant_id)
+		return x->tenant_id < y->tenant_id ? -1 : 1;
+	return (x->ordinal > y->ordinal) - (x->ordinal < y->ordinal);
 }
 
 void

@@ -6,6 +6,7 @@
 #define FLEET_REGISTRY_H
 
 #include "pipeline/contract.h"
+#include "pipeline/quota.h"
 #include "pipeline/report.h"
 
 #define CHANNEL_TOPICS 5		/* live, alert, geofence, quarantine, command */
@@ -17,6 +18,7 @@ typedef struct RegistryTenant
 	bool		notify_keys;	/* notifications carry ids and nothing else */
 	char		channel[CHANNEL_TOPICS][NAMEDATALEN];	/* by Topic */
 	Contract	contract;
+	Quota		quota;
 } RegistryTenant;
 
 typedef struct RegistrySource

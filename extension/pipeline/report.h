@@ -34,10 +34,19 @@ typedef enum DefectCode
 	DEFECT_UNKNOWN_DEVICE,
 	DEFECT_UNKNOWN_SCHEMA,
 	DEFECT_NOT_PERMITTED,
-	DEFECT_LOOKS_LIKE_VIN
+	DEFECT_LOOKS_LIKE_VIN,
+	DEFECT_OVER_QUOTA
 } DefectCode;
 
-#define DEFECT_CODES (DEFECT_LOOKS_LIKE_VIN + 1)
+#define DEFECT_CODES (DEFECT_OVER_QUOTA + 1)
+
+/* Towards its tenant's quota of events; see quota.h. */
+typedef enum ReportQuota
+{
+	REPORT_FREE = 0,			/* there is none */
+	REPORT_PAID,
+	REPORT_OWES					/* must be paid before the report is stored */
+} ReportQuota;
 
 typedef struct Report
 {
@@ -73,6 +82,8 @@ typedef struct Report
 	const char *defect_field;	/* or NULL */
 	const char *defect_value;	/* offending value as text, or NULL */
 	bool		withheld;		/* rejected, and not kept: a VIN is in it */
+	ReportQuota quota;
+	bool		unstored;		/* rejected, and not in quarantine: to be sent again */
 } Report;
 
 extern const char *defect_code_name(DefectCode code);

@@ -5,6 +5,7 @@
 #ifndef FLEET_STORE_H
 #define FLEET_STORE_H
 
+#include "nodes/pg_list.h"
 #include "pipeline/report.h"
 
 typedef struct EventStore EventStore;
@@ -24,6 +25,8 @@ extern uint32 report_digest(const Report *report);
 
 /* --- quarantine.c --- */
 extern void quarantine_write(Report **reports, int64 n, int64 batch_id);
+/* One row for each QuotaRefusal *: what is beyond a quota would cost as much as what is within. */
+extern void quarantine_write_refusals(List *refusals, int64 batch_id, TimestampTz now);
 
 /* Next value of the identity sequence of a column, e.g. ("batch", "batch_id"). */
 extern int64 next_identity(const char *table, const char *column);

@@ -16,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "fleet.h"
+#include "pipeline/registry.h"
 #include "watch/watch.h"
 
 const char *
@@ -37,6 +38,8 @@ alert_kind_name(AlertKind kind)
 			return "cross";
 		case ALERT_FENCE_SPEED:
 			return "speed";
+		case ALERT_QUOTA:
+			return "quota";
 	}
 	elog(ERROR, "unknown kind of alert: %d", (int) kind);
 	return NULL;				/* keep compiler quiet */
@@ -297,6 +300,27 @@ open_alert(HTAB *open, const AlertChange *change)
 }
 
 /*
+ * The one alert that tells of those that are not raised, for the vehicle whose
+ * alert was the first of them.
+ */
+static AlertChange *
+quota_alert(const AlertChange *suppressed, const Quota *quota)
+{
+	AlertChange *change = palloc(sizeof(AlertChange));
+
+	*change = *suppressed;
+	change->kind = ALERT_QUOTA;
+	change->rule_id = 0;
+	change->geofence_id = 0;
+	change->name = "alerts_per_day";
+	change->severity = "warning";
+	change->message = psprintf("The %d alerts of the day are used up; no more are raised before 00:00 UTC.",
+							   quota->alerts_per_day);
+	change->values = psprintf("{\"alerts_per_day\":%d}", quota->alerts_per_day);
+	return change;
+}
+
+/*
  * An alert that is raised and cleared in the same batch, maybe several times,
  * is inserted as cleared, so that at most the last one of a key is open and the
  * order of the statements does not matter.  Changes that turn out to be none
@@ -311,6 +335,8 @@ alert_store(WatchResult *result, int64 batch_id)
 	AlertRow   *rows;
 	int			nrows = 0;
 	List	   *kept = NIL;
+	List	   *told = NIL;		/* what the quota has to say */
+	TimestampTz now = GetCurrentTimestamp();
 	ListCell   *lc;
 	MemoryContext old;
 
@@ -326,6 +352,7 @@ alert_store(WatchResult *result, int64 batch_id)
 	ctl.hcxt = CurrentMemoryContext;
 	open = hash_create("fleet alerts of a batch", list_length(result->alerts), &ctl,
 					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	/* a suppressed one may have its tenant told instead */
 	rows = palloc0(list_length(result->alerts) * sizeof(AlertRow));
 
 	foreach(lc, result->alerts)
@@ -336,8 +363,22 @@ alert_store(WatchResult *result, int64 batch_id)
 		change->alert_id = 0;
 		if (change->raised)
 		{
+			const RegistryTenant *tenant = registry_tenant(change->tenant_id);
+
 			if (entry->raised >= 0)
 				continue;
+			/* its rule or fence takes it for raised, so it does not come up later */
+			if (tenant != NULL && !quota_allows_alert(change->tenant_id, &tenant->quota, now))
+			{
+				if (quota_first_suppressed(change->tenant_id, now))
+				{
+					old = MemoryContextSwitchTo(result->context);
+					rows[nrows].raise = rows[nrows].clear = quota_alert(change, &tenant->quota);
+					told = lappend(told, rows[nrows++].raise);
+					MemoryContextSwitchTo(old);
+				}
+				continue;
+			}
 			entry->raised = nrows;
 			rows[nrows++].raise = change;
 		}
@@ -355,12 +396,17 @@ alert_store(WatchResult *result, int64 batch_id)
 	for (int i = 0; i < nrows; i++)
 	{
 		if (!rows[i].stored)
+		{
 			rows[i].raise->alert_id = 0;
+			if (rows[i].raise->kind != ALERT_QUOTA)
+				quota_return_alert(rows[i].raise->tenant_id);
+		}
 		if (rows[i].clear)
 			rows[i].clear->alert_id = rows[i].raise->alert_id;
 	}
 
 	old = MemoryContextSwitchTo(result->context);
+	result->alerts = list_concat(result->alerts, told);
 	foreach(lc, result->alerts)
 	{
 		AlertChange *change = lfirst(lc);

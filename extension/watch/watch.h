@@ -20,10 +20,11 @@ typedef enum AlertKind
 	ALERT_FENCE_EXIT,
 	ALERT_FENCE_DWELL,
 	ALERT_FENCE_CROSS,
-	ALERT_FENCE_SPEED
+	ALERT_FENCE_SPEED,
+	ALERT_QUOTA					/* the tenant has had its alerts of the day */
 } AlertKind;
 
-/* Text form, as in fleet.alert.kind: rule, silence, enter, exit, dwell, cross, speed. */
+/* Text form, as in fleet.alert.kind: rule, silence, enter, exit, dwell, cross, speed, quota. */
 extern const char *alert_kind_name(AlertKind kind);
 
 typedef struct AlertChange

@@ -86,7 +86,7 @@ SELECT count(*) AS of_others FROM fleet.device d WHERE d.tenant_id = 462;
 -- 5. Every table that has a vehicle's rows is known, so that none is forgotten
 SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
  WHERE c.relnamespace = 'fleet'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-   AND NOT a.attisdropped AND a.attname ~ 'vehicle' AND a.attname <> 'vehicle_type' AND c.relname <> 'audit_log'
+   AND NOT a.attisdropped AND a.attname ~ 'vehicle' AND a.attname <> 'vehicle_type' AND c.relname NOT IN ('audit_log', 'quota')
 EXCEPT SELECT relname FROM fleet.vehicle_tables() t JOIN pg_class c ON c.oid = t;
 
 -- 6. Out

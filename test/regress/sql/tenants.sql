@@ -53,6 +53,7 @@ BEGIN
     SELECT * INTO source FROM fleet.create_source(tenant, mark || ' source');
     v := fleet.register_device(tenant, mark || ' device', mark || ' vehicle', mark || ' type');
     INSERT INTO fleet.contract (tenant_id, ranges) VALUES (tenant, '{"speed_kmh": [0, 420]}') ON CONFLICT DO NOTHING;
+    INSERT INTO fleet.quota (tenant_id, vehicles, rules, geofences, events_per_second, alerts_per_day) VALUES (tenant, 1000, 1000, 1000, 1000, 1000) ON CONFLICT DO NOTHING;
     INSERT INTO fleet.rule (tenant_id, name, condition, message) VALUES (tenant, mark || ' rule', 'speed_kmh > 100', mark || ' message');
     INSERT INTO fleet.geofence (tenant_id, name, area, kind)
     VALUES (tenant, mark || ' fence', ST_MakeEnvelope(tenant - 489, 49, tenant - 488, 51, 4326), 'keep_out');
