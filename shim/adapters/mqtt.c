@@ -469,7 +469,16 @@ mqtt_publish(Session *session, uint8_t flags, const char *body, size_t len, Deco
 	int			code = mqtt_parse_publish(mqtt->version, flags, body, len, &publish, &reason);
 
 	if (code != MQTT_OK)
+	{
+		record_reset(record);
+		record->device = (Str) {session->certificate, (uint32_t) strlen(session->certificate)};
+		record->received_at_us = session->now_us;
+		record_set_defect(record, "malformed", (Str) {0});
+		record->raw = (Str) {body, (uint32_t) len};
+		if (len > 0)
+			out->emit(out->emit_arg, record);
 		return bad_packet(mqtt, out, (uint8_t) code, reason);
+	}
 	if (publish.qos > 0)
 	{
 		if (mqtt->unacked == UNACKED_MAX)

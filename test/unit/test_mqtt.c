@@ -257,6 +257,9 @@ ends(const char *bytes, size_t len, const char *reason, int code, const char *na
 	answer();
 	send(bytes, len);
 	is_str(feed.refused, reason, name);
+	if ((bytes[0] & 0xF0) == 0x30 && code != 0x95)
+		ok(feed.nrecords == 1 && strcmp(feed.records[0].defect, "malformed") == 0 && feed.records[0].raw_len == len - 2,
+		   "... is in quarantine with its bytes");
 	feed.adapter->farewell(&feed.session, "protocol", &feed.out);
 	snprintf(want, sizeof(want), "e001%02x", code);
 	is_str(answer(), want, "... with its reason code");
