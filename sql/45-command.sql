@@ -156,7 +156,7 @@ COMMENT ON FUNCTION fleet.send_command(bigint, text, jsonb, interval) IS
 'Sends a command to a vehicle: now, if it is connected, or when it connects, but never after the time given; returns its id';
 
 CREATE FUNCTION fleet.send_command(vehicle text, name text, arguments jsonb DEFAULT '{}', expires interval DEFAULT '5 minutes',
-                                   tenant_id integer DEFAULT 1)
+                                   tenant_id integer DEFAULT fleet.session_tenant())
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, fleet, pg_temp
@@ -223,7 +223,7 @@ REVOKE ALL ON FUNCTION fleet.cancel_command(bigint) FROM PUBLIC;
 COMMENT ON FUNCTION fleet.cancel_command(bigint) IS
 'Takes back a command that is not finished: it is not sent any more; one with sent_at may have been carried out; returns the row';
 
-CREATE FUNCTION fleet.commands_since(cursor text, tenant_id integer DEFAULT 1)
+CREATE FUNCTION fleet.commands_since(cursor text, tenant_id integer DEFAULT fleet.session_tenant())
     RETURNS TABLE (command fleet.command, next_cursor text)
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
     BEGIN ATOMIC

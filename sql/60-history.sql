@@ -27,7 +27,7 @@ CREATE FUNCTION fleet.track(vehicle bigint, from_time timestamptz, to_time times
 COMMENT ON FUNCTION fleet.track(bigint, timestamptz, timestamptz) IS
     'The way of a vehicle between two times (the second excluded) as LineStringM in WGS 84, M is the epoch in seconds; null without a fix';
 
-CREATE FUNCTION fleet.track(vehicle text, from_time timestamptz, to_time timestamptz, tenant_id integer DEFAULT 1) RETURNS geometry
+CREATE FUNCTION fleet.track(vehicle text, from_time timestamptz, to_time timestamptz, tenant_id integer DEFAULT fleet.session_tenant()) RETURNS geometry
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
     BEGIN ATOMIC
     SELECT fleet.track(v.vehicle_id, from_time, to_time) FROM fleet.vehicle v
@@ -57,7 +57,7 @@ CREATE FUNCTION fleet.last_known(vehicle bigint)
     END;
 COMMENT ON FUNCTION fleet.last_known(bigint) IS 'The last known value of everything a vehicle reports, each with its unit and the time it is from';
 
-CREATE FUNCTION fleet.last_known(vehicle text, tenant_id integer DEFAULT 1)
+CREATE FUNCTION fleet.last_known(vehicle text, tenant_id integer DEFAULT fleet.session_tenant())
     RETURNS TABLE (name text, value jsonb, unit text, event_time timestamptz)
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
     BEGIN ATOMIC
@@ -93,7 +93,7 @@ CREATE FUNCTION fleet.state_at(vehicle bigint, at timestamptz, lookback interval
 COMMENT ON FUNCTION fleet.state_at(bigint, timestamptz, interval) IS
     'What fleet.vehicle_state said, or would have said, at a time, from the history of the lookback before it';
 
-CREATE FUNCTION fleet.state_at(vehicle text, at timestamptz, lookback interval DEFAULT '7 days', tenant_id integer DEFAULT 1,
+CREATE FUNCTION fleet.state_at(vehicle text, at timestamptz, lookback interval DEFAULT '7 days', tenant_id integer DEFAULT fleet.session_tenant(),
         OUT event_time timestamptz, OUT location fleet.geopoint, OUT location_time timestamptz,
         OUT altitude_m real, OUT accuracy_m real, OUT speed_kmh real, OUT heading_deg real, OUT signals fleet.signals)
     LANGUAGE sql STABLE STRICT PARALLEL SAFE

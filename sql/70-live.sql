@@ -1,16 +1,16 @@
 -- 70-live.sql: LISTEN, cursors, the clock.
 
-CREATE FUNCTION fleet.listen(topic text, tenant_id integer DEFAULT 1) RETURNS text
+CREATE FUNCTION fleet.listen(topic text, tenant_id integer DEFAULT fleet.session_tenant()) RETURNS text
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'listen';
 COMMENT ON FUNCTION fleet.listen(text, integer) IS 'Subscribes this session to a topic (live, alert, geofence, quarantine, command) of a tenant; returns the channel';
 
-CREATE FUNCTION fleet.unlisten(topic text, tenant_id integer DEFAULT 1) RETURNS text
+CREATE FUNCTION fleet.unlisten(topic text, tenant_id integer DEFAULT fleet.session_tenant()) RETURNS text
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'unlisten';
 COMMENT ON FUNCTION fleet.unlisten(text, integer) IS 'Ends the subscription of this session to a topic of a tenant';
 
-CREATE FUNCTION fleet.rotate_channels(tenant_id integer DEFAULT 1) RETURNS void
+CREATE FUNCTION fleet.rotate_channels(tenant_id integer DEFAULT fleet.session_tenant()) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'rotate_channels';
 COMMENT ON FUNCTION fleet.rotate_channels(integer) IS
@@ -28,7 +28,7 @@ CREATE FUNCTION fleet.cursor_now() RETURNS text
     END;
 COMMENT ON FUNCTION fleet.cursor_now() IS 'A cursor for fleet.alerts_since and its like that stands at this moment';
 
-CREATE FUNCTION fleet.alerts_since(cursor text, tenant_id integer DEFAULT 1)
+CREATE FUNCTION fleet.alerts_since(cursor text, tenant_id integer DEFAULT fleet.session_tenant())
     RETURNS TABLE (alert fleet.alert, next_cursor text)
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
     BEGIN ATOMIC
@@ -41,7 +41,7 @@ CREATE FUNCTION fleet.alerts_since(cursor text, tenant_id integer DEFAULT 1)
     END;
 COMMENT ON FUNCTION fleet.alerts_since(text, integer) IS 'Alerts raised, cleared or acknowledged since a cursor, with the cursor to go on from; commit-safe';
 
-CREATE FUNCTION fleet.quarantine_since(cursor text, tenant_id integer DEFAULT 1)
+CREATE FUNCTION fleet.quarantine_since(cursor text, tenant_id integer DEFAULT fleet.session_tenant())
     RETURNS TABLE (quarantine fleet.quarantine, next_cursor text)
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
     BEGIN ATOMIC
@@ -54,7 +54,7 @@ CREATE FUNCTION fleet.quarantine_since(cursor text, tenant_id integer DEFAULT 1)
     END;
 COMMENT ON FUNCTION fleet.quarantine_since(text, integer) IS 'Rows of quarantine since a cursor, with the cursor to go on from; commit-safe';
 
-CREATE FUNCTION fleet.visits_since(cursor text, tenant_id integer DEFAULT 1)
+CREATE FUNCTION fleet.visits_since(cursor text, tenant_id integer DEFAULT fleet.session_tenant())
     RETURNS TABLE (visit fleet.geofence_visit, next_cursor text)
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
     BEGIN ATOMIC

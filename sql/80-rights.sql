@@ -32,5 +32,9 @@ END
 $$;
 -- policies ask these as whoever runs the statement
 GRANT EXECUTE ON FUNCTION fleet.allowed_tenants(text, text), fleet.allowed_vehicles(), fleet.logged_in() TO PUBLIC;
+-- defaults of columns and arguments too
+GRANT EXECUTE ON FUNCTION fleet.session_tenant() TO PUBLIC;
+-- the clock is anybody's to move who may use the schema
+GRANT EXECUTE ON FUNCTION fleet.tick() TO PUBLIC;
 -- what this session itself has sent
 GRANT EXECUTE ON FUNCTION fleet.last_batch() TO PUBLIC;

@@ -35,8 +35,6 @@ BEGIN
     GRANT EXECUTE ON FUNCTION fleet.daemon_listen(), fleet.pending_commands(jsonb), fleet.claim_commands(text, jsonb),
         fleet.report_commands(text, jsonb) TO fleet_daemon;
 
-    GRANT EXECUTE ON FUNCTION fleet.tick() TO fleet_daemon, fleet_owner;
-
     GRANT EXECUTE ON FUNCTION fleet.login(text), fleet.login_local(text), fleet.logout(), fleet.session_subject() TO fleet_ingest, fleet_reader;
 
     -- one tenant, reading

@@ -30,6 +30,8 @@
 #include "trust/identity.h"
 #include "trust/trust.h"
 
+#define FIRST_TENANT 1			/* of a fresh installation */
+
 typedef struct Grant
 {
 	Oid			role;
@@ -54,6 +56,7 @@ PG_FUNCTION_INFO_V1(logged_in);
 PG_FUNCTION_INFO_V1(require);
 PG_FUNCTION_INFO_V1(session_subject);
 PG_FUNCTION_INFO_V1(acting_role);
+PG_FUNCTION_INFO_V1(session_tenant);
 
 bool
 trust_find_level(const char *name, TrustLevel *level)
@@ -357,6 +360,21 @@ session_subject(PG_FUNCTION_ARGS)
 	if (who == NULL || who->subject == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(who->subject));
+}
+
+/* session_tenant() returns integer: the one that is meant when none is named */
+Datum
+session_tenant(PG_FUNCTION_ARGS)
+{
+	const TrustIdentity *who = trust_identity();
+	int32	   *tenants;
+
+	if (who != NULL)
+		PG_RETURN_INT32(who->tenant_id);
+	/* a superuser has the privileges of every role, and so every grant */
+	if (!superuser_arg(GetUserId()) && granted(GetUserId(), &tenants) == 1)
+		PG_RETURN_INT32(tenants[0]);
+	PG_RETURN_INT32(FIRST_TENANT);
 }
 
 /* acting_role() returns text: the caller's, in a function with its owner's rights too */
