@@ -40,7 +40,7 @@ BEGIN
     -- one tenant, reading
     GRANT SELECT (tenant_id, name, auto_register, notify, created_at) ON fleet.tenant TO fleet_reader;
     GRANT SELECT ON fleet.contract, fleet.quota, fleet.quota_usage, fleet.vehicle, fleet.device, fleet.event, fleet.telemetry, fleet.vehicle_state,
-        fleet.geofence, fleet.geofence_visit, fleet.rule, fleet.standard_rule, fleet.alert, fleet.open_alert, fleet.command, fleet.batch TO fleet_reader;
+        fleet.geofence, fleet.geofence_visit, fleet.rule, fleet.standard_rule, fleet.signal, fleet.alert, fleet.open_alert, fleet.command, fleet.batch TO fleet_reader;
 
     GRANT EXECUTE ON FUNCTION fleet.track(bigint, timestamptz, timestamptz), fleet.track(text, timestamptz, timestamptz, integer),
         fleet.last_known(bigint), fleet.last_known(text, integer),

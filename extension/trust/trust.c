@@ -207,14 +207,17 @@ asking_user(void)
 }
 
 static bool
+has_role(Oid user, const char *name)
+{
+	Oid			role = get_role_oid(name, true);
+
+	return OidIsValid(role) && has_privs_of_role(user, role);
+}
+
+static bool
 is_owner(Oid user)
 {
-	Oid			role;
-
-	if (superuser_arg(user))
-		return true;
-	role = get_role_oid("fleet_owner", true);
-	return OidIsValid(role) && has_privs_of_role(user, role);
+	return superuser_arg(user) || has_role(user, "fleet_owner");
 }
 
 bool
@@ -279,7 +282,10 @@ trust_allows_ingest(Oid user, int32 tenant_id)
 	if (is_owner(user))
 		return true;
 	n = granted(user, &tenants);
-	return n == 0 || bsearch(&tenant_id, tenants, n, sizeof(int32), compare_int32) != NULL;
+	/* a binding that is taken away must not widen what a role may do, unless that is its job */
+	if (n == 0)
+		return has_role(user, "fleet_daemon");
+	return bsearch(&tenant_id, tenants, n, sizeof(int32), compare_int32) != NULL;
 }
 
 /* --- SQL --- */

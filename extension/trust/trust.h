@@ -23,8 +23,8 @@ extern bool trust_allows_all_vehicles(void);
 extern void trust_require(int32 tenant_id, const char *area, TrustLevel level);
 
 /*
- * May user, in this session, send reports for this tenant's sources?  One that
- * is bound to no tenant and has no token is the daemon's: it serves all.
+ * May user, in this session, send reports for this tenant's sources?  A member
+ * of fleet_daemon that is bound to no tenant and has no token serves all.
  */
 extern bool trust_allows_ingest(Oid user, int32 tenant_id);
 

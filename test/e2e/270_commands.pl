@@ -290,7 +290,7 @@ my $metrics = $t->metrics;
 cmp_ok($metrics->{'fleetd_command_outcomes_total{outcome="confirmed"}'}, '>', 5, 'confirmations are counted');
 is($metrics->{fleetd_commands_up}, '1', 'commands are up');
 $t->stop_fleetd;
-psql('REVOKE fleet_daemon FROM fleetd; GRANT fleet_ingest TO fleetd');
+psql("REVOKE fleet_daemon FROM fleetd; GRANT fleet_ingest TO fleetd; SELECT fleet.grant_tenant('fleetd', tenant_id) FROM fleet.tenant");
 $t->start_fleetd;
 $t->wait_log('commands_off', 0);
 $scooter = json_device('scooter');

@@ -137,6 +137,7 @@ SELECT tableoid::regclass, event_time FROM fleet.event WHERE vehicle_id = :a AND
 CREATE ROLE regress_fleet_client;
 GRANT USAGE ON SCHEMA fleet TO regress_fleet_client;
 GRANT INSERT ON fleet.ingest TO regress_fleet_client;
+SELECT fleet.grant_tenant('regress_fleet_client', 310);
 SET ROLE regress_fleet_client;
 INSERT INTO fleet.ingest (source_id, device, event_time) VALUES (:src, 'A', '2024-03-04 10:00:00+00');
 SELECT accepted FROM fleet.last_batch();
@@ -147,6 +148,7 @@ SELECT fleet.ingest_json(:src, '{}');
 RESET ROLE;
 REVOKE ALL ON fleet.ingest FROM regress_fleet_client;
 REVOKE ALL ON SCHEMA fleet FROM regress_fleet_client;
+SELECT fleet.revoke_tenant('regress_fleet_client', 310);
 DROP ROLE regress_fleet_client;
 
 -- 13. The triggers serve that view only

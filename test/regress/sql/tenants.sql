@@ -438,9 +438,19 @@ RESET ROLE;
 SELECT :'before' = all_of(491) AS unchanged;
 -- what was refused belongs to nobody, as with an unknown source
 SELECT DISTINCT tenant_id, code FROM fleet.quarantine WHERE source_id = :b_source AND quarantine_id > (SELECT max(quarantine_id) FROM fleet.quarantine WHERE tenant_id = 491);
--- a role of daemons serves all
+-- a role that is bound to no tenant any more sends for none
+SELECT fleet.revoke_tenant('regress_tenants_ingest', 490);
+SET ROLE regress_tenants_ingest;
+SELECT send(:a_source) = send(999999999) AS the_same;
+RESET ROLE;
+SELECT fleet.grant_tenant('regress_tenants_ingest', 490);
+-- unless it is a daemon's, which serves all, or those that it is bound to
 SET ROLE regress_tenants_daemon;
 SELECT send(:b_source) -> 'accepted' AS of_b, send(:a_source) -> 'rejected' AS of_a;
+RESET ROLE;
+SELECT fleet.grant_tenant('regress_tenants_daemon', 490);
+SET ROLE regress_tenants_daemon;
+SELECT send(:b_source) = send(999999999) AS the_same_as_none, send(:a_source) -> 'rejected' AS of_a;
 RESET ROLE;
 
 -- 10. Ways around.  A function of one's own that talks, cheaper than any policy
