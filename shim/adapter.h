@@ -195,6 +195,7 @@ typedef struct Adapter
 	bool		claims;
 	bool		certificates;	/* peers are known by certificate: tls.client_ca is needed */
 	bool		datagrams;		/* the protocol is spoken over UDP too */
+	bool		tells_rejected; /* its answers do, so peers know what to send again */
 	FrameStatus (*frame) (Session *session, const char *data, size_t len, Frame *out)
 				__attribute__((warn_unused_result));
 	DecodeStatus (*decode) (Session *session, const Frame *frame, Decoded *out)

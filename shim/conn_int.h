@@ -79,6 +79,7 @@ struct Conn
 	bool		stranger;		/* it is of a device that the listener does not allow */
 	bool		unasked;		/* its source is the listener's, no token says it */
 	bool		not_permitted;	/* the database says so of the source */
+	bool		over_quota;		/* a frame was not stored and gets no answer */
 	int64_t		slow_until_us;	/* CONN_SLOWED: when it may go on */
 	int64_t		opened_us;
 	int64_t		active_us;		/* when the last byte came */

@@ -166,6 +166,12 @@ on_decided(void *arg, const SinkOutcome *outcome)
 	/* Nobody waits for what a frame emitted that was then refused. */
 	if (outcome->seq > conn->counted)
 		return;
+	/* Its frame stays open, so neither that one nor what follows is acknowledged. */
+	if (sink_over_quota(outcome) && !conn->adapter->tells_rejected)
+	{
+		conn->over_quota = true;
+		return;
+	}
 	conn_frame(conn, outcome->seq)->open--;
 	if (conn->unasked && gate_is_refusal(outcome))
 		conn->not_permitted = true;
@@ -233,6 +239,12 @@ on_settled(void *arg)
 	}
 	conn_ack(conn);
 	conn_end_if_done(conn);
+	if (conn->over_quota)
+	{
+		/* What was acknowledged before has been written; the rest is sent again. */
+		conn_close(conn, STAT_CLOSED_QUOTA, NULL);
+		return;
+	}
 	/* It may have waited for this commit rather than for the sink's mark. */
 	if (conn->state == CONN_WAITING && !sink_full())
 		conn_resume(conn);

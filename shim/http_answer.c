@@ -158,6 +158,13 @@ http_answer_late(HttpConn *conn)
 				 "no commit in time; it may still follow, and sending again does no harm");
 }
 
+void
+http_answer_over_quota(HttpConn *conn)
+{
+	answer_retry(conn, conn->service->kind->busy_status, SINK_QUOTA_SECONDS,
+				 "more reports than the quota allows; sending all again does no harm");
+}
+
 static const char *
 peer_name(const HttpConn *conn, char *out, size_t size)
 {

@@ -86,6 +86,7 @@ typedef struct HttpConn
 	int64_t		received_us;
 	uint64_t	submitted;
 	uint64_t	counts[3];		/* by SinkVerdict */
+	bool		over_quota;		/* some were not stored */
 	HttpError  *errors;
 	size_t		nerrors;
 	size_t		errors_size;
@@ -185,5 +186,7 @@ extern void http_answer_full(HttpConn *conn);
 /* It is above its rate, and may come back after so many microseconds. */
 extern void http_answer_slow(HttpConn *conn, int64_t wait_us);
 extern void http_answer_late(HttpConn *conn);
+/* Some of it is not stored: all of it is to be sent again. */
+extern void http_answer_over_quota(HttpConn *conn);
 
 #endif							/* SHIM_HTTP_CONN_H */

@@ -126,6 +126,8 @@ http_osmand_outcome(HttpConn *conn)
 		gate_shut(conn->source_id);
 		http_answer_away(conn);
 	}
+	else if (conn->over_quota)
+		http_answer_over_quota(conn);
 	else if (unknown)
 		answer_unknown(conn, "device unknown");
 	else if (malformed)

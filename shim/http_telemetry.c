@@ -53,6 +53,7 @@ http_telemetry_end(HttpConn *conn)
 	conn->errors_size = 0;
 	conn->submitted = 0;
 	conn->unasked = false;
+	conn->over_quota = false;
 	credential_drop(conn->credential);
 	conn->credential = NULL;
 	memset(conn->counts, 0, sizeof(conn->counts));
@@ -90,6 +91,11 @@ http_telemetry_outcome(HttpConn *conn)
 			http_answer_forbidden(conn, NO_SOURCE);
 			return;
 		}
+	}
+	if (conn->over_quota)
+	{
+		http_answer_over_quota(conn);
+		return;
 	}
 	/* Database connections decide in any order. */
 	if (conn->nerrors > 1)
@@ -129,6 +135,7 @@ on_decided(void *arg, const SinkOutcome *outcome)
 	HttpError  *error;
 
 	conn->counts[outcome->verdict]++;
+	conn->over_quota |= sink_over_quota(outcome);
 	if (outcome->verdict != SINK_REJECTED || conn->nerrors == ERRORS_MAX)
 		return;
 	if (conn->nerrors == conn->errors_size)

@@ -321,6 +321,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 			}
 			if (consumer->generation != config_generation())
 				take_over(consumer);
+			kafka_put_on(consumer);
 			measure_lag(consumer);
 			break;
 		case CONSUMER_CLOSING:

@@ -131,7 +131,7 @@ kafka_set_paused(Consumer *consumer, bool paused)
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int) consumer->npartitions);
 
 	for (size_t i = 0; i < consumer->npartitions; i++)
-		if (!consumer->partitions[i]->leaves)
+		if (!consumer->partitions[i]->leaves && (paused || consumer->partitions[i]->put_off_us == 0))
 			rd_kafka_topic_partition_list_add(list, consumer->partitions[i]->topic, consumer->partitions[i]->id);
 	if (paused)
 		rd_kafka_pause_partitions(consumer->rk, list);
@@ -191,16 +191,92 @@ on_decided(void *arg, const SinkOutcome *outcome)
 		kafka_lose(consumer, "source not permitted");
 		return;
 	}
-	offsets_decide(&partition->offsets, outcome->seq);
+	/* Undecided, so its offset is not stored, nor any after it. */
+	if (sink_over_quota(outcome))
+		partition->over_quota = true;
+	else
+		offsets_decide(&partition->offsets, outcome->seq);
+}
+
+/*
+ * Its tenant may send no more for now: the partition rests, and then begins again
+ * with the first message that is not settled.  What had been taken beyond that
+ * commits, and is a repeat when it comes again.
+ */
+static void
+put_off(Partition *partition)
+{
+	Consumer   *consumer = partition->consumer;
+	int64_t		offset = offsets_position(&partition->offsets);
+	SinkOwner  *owner = sink_owner_new(&owner_ops, partition);
+	rd_kafka_topic_partition_list_t *list;
+	rd_kafka_error_t *error;
+
+	partition->over_quota = false;
+	if (owner == NULL)
+	{
+		kafka_lose(consumer, "out of memory");
+		return;
+	}
+	sink_owner_free(partition->owner);
+	partition->owner = owner;
+	stats_add(STAT_KAFKA_DROPPED, partition->offsets.nwaiting);
+	kafka_count_waiting(consumer, -(int64_t) partition->offsets.nwaiting);
+	offsets_release(&partition->offsets);
+	offsets_init(&partition->offsets);
+	/* Of one that leaves the next owner reads on; a drain has read enough. */
+	if (partition->leaves || consumer->state != CONSUMER_OPEN)
+		return;
+
+	partition->put_off_us = clock_us() + (int64_t) SINK_QUOTA_SECONDS * 1000000;
+	list = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_topic_partition_list_add(list, partition->topic, partition->id)->offset = offset;
+	rd_kafka_pause_partitions(consumer->rk, list);
+	error = rd_kafka_seek_partitions(consumer->rk, list, 0);
+	rd_kafka_topic_partition_list_destroy(list);
+	log_info("kafka_over_quota", log_str("topic", partition->topic), log_int("partition", partition->id),
+			 log_int("offset", offset), log_int("again_in_seconds", SINK_QUOTA_SECONDS));
+	if (error != NULL)
+	{
+		kafka_complain(consumer, rd_kafka_error_code(error), rd_kafka_error_string(error));
+		rd_kafka_error_destroy(error);
+		kafka_lose(consumer, "over quota");
+	}
+}
+
+void
+kafka_put_on(Consumer *consumer)
+{
+	int64_t		now = clock_us();
+
+	for (size_t i = 0; i < consumer->npartitions; i++)
+	{
+		Partition  *partition = consumer->partitions[i];
+		rd_kafka_topic_partition_list_t *list;
+
+		if (partition->put_off_us == 0 || partition->put_off_us > now)
+			continue;
+		partition->put_off_us = 0;
+		/* Or with the others, when there is room again. */
+		if (partition->leaves || consumer->flow == FLOW_PAUSED)
+			continue;
+		list = rd_kafka_topic_partition_list_new(1);
+		rd_kafka_topic_partition_list_add(list, partition->topic, partition->id);
+		rd_kafka_resume_partitions(consumer->rk, list);
+		rd_kafka_topic_partition_list_destroy(list);
+	}
 }
 
 static void
 on_settled(void *arg)
 {
 	Partition  *partition = arg;
+	Consumer   *consumer = partition->consumer;
 
 	kafka_settle(partition);
-	kafka_wake(partition->consumer);
+	if (partition->over_quota)
+		put_off(partition);
+	kafka_wake(consumer);
 }
 
 /* --- rebalance --- */

@@ -44,6 +44,8 @@ typedef struct Partition
 	char	   *topic;
 	int32_t		id;
 	bool		leaves;			/* is being revoked */
+	bool		over_quota;		/* a message of it was not stored */
+	int64_t		put_off_us;		/* for that reason, until then; 0: it is not */
 	SinkOwner  *owner;
 	Offsets		offsets;
 } Partition;
@@ -99,6 +101,9 @@ extern void kafka_forget(Consumer *consumer);
 /* Stops or goes on fetching; partitions that leave are not touched. */
 extern void kafka_set_paused(Consumer *consumer, bool paused);
 extern void kafka_count_waiting(Consumer *consumer, int64_t n);
+
+/* Partitions that were put off go on when it is time. */
+extern void kafka_put_on(Consumer *consumer);
 
 /* Stores the offset of what is settled. */
 extern void kafka_settle(Partition *partition);

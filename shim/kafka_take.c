@@ -47,6 +47,9 @@ take_message(Consumer *consumer, const rd_kafka_message_t *message)
 	/* Of a partition that goes, or that is gone: somebody else will read it. */
 	if (partition == NULL || partition->leaves || consumer->state != CONSUMER_OPEN)
 		return;
+	/* Fetched ahead: it comes again. */
+	if (partition->put_off_us != 0)
+		return;
 	if (mapping == NULL)
 	{
 		kafka_lose(consumer, "no such mapping");

@@ -65,6 +65,7 @@ typedef struct Broker
 	size_t		nwaiting;
 	size_t		skip;			/* bytes of a message too long, to be swallowed */
 	bool		paused;
+	bool		over_quota;		/* why it ends */
 	unsigned	failures;		/* in a row */
 	int64_t		keep_alive_us;
 	int64_t		since_us;		/* of this state */
@@ -130,7 +131,11 @@ on_down(void *arg, const char *reason)
 		set_state(broker, BROKER_ENDED);
 		return;
 	}
-	ms = gate_is_open((int32_t) broker->config->source) ? db_backoff_ms(broker->failures++) : GATE_LOOK_MS;
+	if (broker->over_quota)
+		ms = SINK_QUOTA_SECONDS * 1000;
+	else
+		ms = gate_is_open((int32_t) broker->config->source) ? db_backoff_ms(broker->failures++) : GATE_LOOK_MS;
+	broker->over_quota = false;
 	log_warning(broker->state >= BROKER_OPEN ? "broker_lost" : "broker_not_reached",
 				log_str("server", broker->config->server), log_str("reason", reason), log_int("retry_ms", ms));
 	set_state(broker, BROKER_AWAY);
@@ -202,6 +207,13 @@ on_decided(void *arg, const SinkOutcome *outcome)
 		/* Unacknowledged: the broker has it still when the source is put right. */
 		gate_shut((int32_t) broker->config->source);
 		lose(broker, "source not permitted");
+		return;
+	}
+	/* The same; what else is in flight commits, and is a repeat when it comes again. */
+	if (sink_over_quota(outcome) && outcome->seq > 0)
+	{
+		broker->over_quota = true;
+		lose(broker, "over quota");
 		return;
 	}
 	if (outcome->seq > 0)

@@ -297,8 +297,9 @@ send_span(Lane *lane)
 		lane->copy_at = 0;
 		lane->copy_end = buf_len(&lane->salvaged);
 	}
-	/* In one transaction: identities that the rows need, and the rows. */
-	if (!rekeys_sql(&batch->rekeys, &query) || !buf_add(&query, SINK_QUERY, sizeof(SINK_QUERY)))
+	/* In one transaction: among how many the quotas are shared, identities that the rows need, the rows. */
+	if (!buf_printf(&query, "SET LOCAL fleet.ingest_sessions = %zu; ", nlanes) ||
+		!rekeys_sql(&batch->rekeys, &query) || !buf_add(&query, SINK_QUERY, sizeof(SINK_QUERY)))
 	{
 		log_error("out_of_memory", log_int("lane", lane->number));
 		buf_release(&query);
@@ -495,6 +496,8 @@ settle_span(Lane *lane)
 
 		outcome.seq = row->seq;
 		counts[outcome.verdict]++;
+		if (sink_over_quota(&outcome))
+			stats_inc(STAT_OVER_QUOTA);
 		if (owner->arg == NULL)
 		{
 			stats_inc(STAT_ORPHANS);

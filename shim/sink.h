@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "record.h"
 
@@ -23,7 +24,7 @@ typedef enum SinkVerdict
 {
 	SINK_ACCEPTED,				/* stored */
 	SINK_REPEATED,				/* was stored before */
-	SINK_REJECTED				/* in quarantine */
+	SINK_REJECTED				/* in quarantine, unless sink_over_quota() says otherwise */
 } SinkVerdict;
 
 typedef struct SinkOutcome
@@ -33,6 +34,20 @@ typedef struct SinkOutcome
 	const char *code;			/* SINK_REJECTED: defect code, else "" */
 	const char *field;			/* SINK_REJECTED: field at fault or "" */
 } SinkOutcome;
+
+/* When what is beyond a quota may be tried again. */
+#define SINK_QUOTA_SECONDS 5
+
+/*
+ * Beyond what its tenant may send at a time?  Then it is not stored, so whoever
+ * has it must not hear otherwise, and sends it again later.
+ */
+static inline bool
+sink_over_quota(const SinkOutcome *outcome)
+{
+	return outcome->verdict == SINK_REJECTED && strcmp(outcome->code, "over_quota") == 0 &&
+		strcmp(outcome->field, "events_per_second") == 0;
+}
 
 /* Whoever submits records: a connection, an HTTP request. */
 typedef struct SinkOwner SinkOwner;

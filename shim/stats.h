@@ -46,6 +46,7 @@ typedef enum StatCounter
 	STAT_CLOSED_PROTOCOL,		/* the adapter could not follow */
 	STAT_CLOSED_DEVICE,			/* a device that the listener does not allow */
 	STAT_CLOSED_SOURCE,			/* the database does not permit the source */
+	STAT_CLOSED_QUOTA,			/* it sent more than its tenant may */
 	STAT_CLOSED_FRAME_TOO_LONG,
 	STAT_CLOSED_IDLE,
 	STAT_CLOSED_WRITE_TIMEOUT,	/* the peer does not read its answers */
@@ -62,6 +63,7 @@ typedef enum StatCounter
 	STAT_DATAGRAM_REFUSED_SOURCE,
 	STAT_DATAGRAM_REFUSED_DEVICE,
 	STAT_DATAGRAM_REFUSED_RATE, /* above its rate */
+	STAT_DATAGRAM_REFUSED_QUOTA,	/* beyond its tenant's quota */
 	STAT_DATAGRAM_REFUSED_LONG,
 	STAT_DATAGRAM_REFUSED_OVERLOAD, /* the sink's hard limit, or no memory */
 	STAT_DATAGRAM_ANSWERS_LONG, /* not sent: longer than what they answer */
@@ -73,6 +75,7 @@ typedef enum StatCounter
 	STAT_RECORDS_ACCEPTED,
 	STAT_RECORDS_REPEATED,
 	STAT_RECORDS_REJECTED,
+	STAT_OVER_QUOTA,			/* rejected, and not in quarantine */
 	STAT_RECORDS_LATE,
 	STAT_RECORDS_FOREIGN,		/* refused: of another device than their sender */
 	/* sink */

@@ -207,6 +207,8 @@ on_decided(void *arg, const SinkOutcome *outcome)
 		gate_shut((int32_t) datagram->listener->config->source);
 		refuse(datagram, STAT_DATAGRAM_REFUSED_SOURCE, NULL);
 	}
+	else if (sink_over_quota(outcome))
+		refuse(datagram, STAT_DATAGRAM_REFUSED_QUOTA, NULL);
 	else if (outcome->verdict == SINK_REJECTED && outcome->seq <= datagram->nframes)
 	{
 		AckRejection *more = realloc(datagram->rejections,

@@ -262,6 +262,7 @@ json_farewell(Session *session, const char *reason, Buf *out)
 const Adapter adapter_json = {
 	.name = "json",
 	.help = "JSON documents, one per line",
+	.tells_rejected = true,
 	.frame = json_frame,
 	.decode = json_document,
 	.welcome = json_welcome,
