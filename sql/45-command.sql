@@ -225,7 +225,7 @@ COMMENT ON FUNCTION fleet.cancel_command(bigint) IS
 
 CREATE FUNCTION fleet.commands_since(cursor text, tenant_id integer DEFAULT fleet.session_tenant())
     RETURNS TABLE (command fleet.command, next_cursor text)
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
     BEGIN ATOMIC
     SELECT c, pg_current_snapshot()::text
       FROM fleet.command c

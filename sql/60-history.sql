@@ -11,7 +11,7 @@ COMMENT ON COLUMN fleet.telemetry.position IS 'The location as PostGIS geometry'
 COMMENT ON COLUMN fleet.telemetry.zone IS 'Geohash cell of precision 6, some 1.2 km by 0.6 km';
 
 CREATE FUNCTION fleet.track(vehicle bigint, from_time timestamptz, to_time timestamptz) RETURNS geometry
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
     BEGIN ATOMIC
     -- M is the epoch in seconds; a track of one fix is a line that goes nowhere
     SELECT CASE WHEN count(*) = 0 THEN NULL
@@ -28,7 +28,7 @@ COMMENT ON FUNCTION fleet.track(bigint, timestamptz, timestamptz) IS
     'The way of a vehicle between two times (the second excluded) as LineStringM in WGS 84, M is the epoch in seconds; null without a fix';
 
 CREATE FUNCTION fleet.track(vehicle text, from_time timestamptz, to_time timestamptz, tenant_id integer DEFAULT fleet.session_tenant()) RETURNS geometry
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
     BEGIN ATOMIC
     SELECT fleet.track(v.vehicle_id, from_time, to_time) FROM fleet.vehicle v
      WHERE v.tenant_id = track.tenant_id AND v.name = vehicle;
@@ -37,7 +37,7 @@ COMMENT ON FUNCTION fleet.track(text, timestamptz, timestamptz, integer) IS 'The
 
 CREATE FUNCTION fleet.last_known(vehicle bigint)
     RETURNS TABLE (name text, value jsonb, unit text, event_time timestamptz)
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
     BEGIN ATOMIC
     SELECT c.name, c.value, c.unit, c.event_time
       FROM fleet.vehicle_state s
@@ -59,7 +59,7 @@ COMMENT ON FUNCTION fleet.last_known(bigint) IS 'The last known value of everyth
 
 CREATE FUNCTION fleet.last_known(vehicle text, tenant_id integer DEFAULT fleet.session_tenant())
     RETURNS TABLE (name text, value jsonb, unit text, event_time timestamptz)
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
     BEGIN ATOMIC
     SELECT k.name, k.value, k.unit, k.event_time
       FROM fleet.vehicle v CROSS JOIN LATERAL fleet.last_known(v.vehicle_id) k
@@ -74,7 +74,7 @@ COMMENT ON AGGREGATE fleet.merge_signals(fleet.signals) IS 'Merges maps in the o
 CREATE FUNCTION fleet.state_at(vehicle bigint, at timestamptz, lookback interval DEFAULT '7 days',
         OUT event_time timestamptz, OUT location fleet.geopoint, OUT location_time timestamptz,
         OUT altitude_m real, OUT accuracy_m real, OUT speed_kmh real, OUT heading_deg real, OUT signals fleet.signals)
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
     BEGIN ATOMIC
     -- ties of one time are broken as the pipeline breaks them: the later batch, then the digest
     WITH past AS (
@@ -96,7 +96,7 @@ COMMENT ON FUNCTION fleet.state_at(bigint, timestamptz, interval) IS
 CREATE FUNCTION fleet.state_at(vehicle text, at timestamptz, lookback interval DEFAULT '7 days', tenant_id integer DEFAULT fleet.session_tenant(),
         OUT event_time timestamptz, OUT location fleet.geopoint, OUT location_time timestamptz,
         OUT altitude_m real, OUT accuracy_m real, OUT speed_kmh real, OUT heading_deg real, OUT signals fleet.signals)
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
     BEGIN ATOMIC
     SELECT s.* FROM fleet.vehicle v CROSS JOIN LATERAL fleet.state_at(v.vehicle_id, at, lookback) s
      WHERE v.tenant_id = state_at.tenant_id AND v.name = vehicle;

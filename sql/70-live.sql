@@ -30,7 +30,7 @@ COMMENT ON FUNCTION fleet.cursor_now() IS 'A cursor for fleet.alerts_since and i
 
 CREATE FUNCTION fleet.alerts_since(cursor text, tenant_id integer DEFAULT fleet.session_tenant())
     RETURNS TABLE (alert fleet.alert, next_cursor text)
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
     BEGIN ATOMIC
     SELECT a, pg_current_snapshot()::text
       FROM fleet.alert a
@@ -43,7 +43,7 @@ COMMENT ON FUNCTION fleet.alerts_since(text, integer) IS 'Alerts raised, cleared
 
 CREATE FUNCTION fleet.quarantine_since(cursor text, tenant_id integer DEFAULT fleet.session_tenant())
     RETURNS TABLE (quarantine fleet.quarantine, next_cursor text)
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
     BEGIN ATOMIC
     SELECT q, pg_current_snapshot()::text
       FROM fleet.quarantine q
@@ -56,7 +56,7 @@ COMMENT ON FUNCTION fleet.quarantine_since(text, integer) IS 'Rows of quarantine
 
 CREATE FUNCTION fleet.visits_since(cursor text, tenant_id integer DEFAULT fleet.session_tenant())
     RETURNS TABLE (visit fleet.geofence_visit, next_cursor text)
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
     BEGIN ATOMIC
     SELECT v, pg_current_snapshot()::text
       FROM fleet.geofence_visit v

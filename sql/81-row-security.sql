@@ -19,7 +19,19 @@ DECLARE
     -- what says nothing of single vehicles is for those, too, who may see some only
     readable text := tenants || CASE WHEN has_vehicle OR area IN ('quarantine', 'audit', 'source', 'history') THEN vehicles ELSE '' END;
     writable text := tenants || vehicles;
+    hidden name;
 BEGIN
+    -- EXPLAIN tells everybody what the planner expects: with statistics of
+    -- names or positions it would give away those of other tenants, one by one
+    FOR hidden IN
+        SELECT a.attname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+         WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
+           AND t.typname IN ('text', '_text', 'jsonb', 'bytea', 'geopoint', 'signals', 'geometry')
+           -- closed lists of ours
+           AND a.attname NOT IN ('kind', 'severity', 'state', 'code', 'notify', 'action', 'object_type')
+    LOOP
+        EXECUTE format('ALTER TABLE %s ALTER %I SET STATISTICS 0', relation, hidden);
+    END LOOP;
     EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', relation);
     EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', relation);
     EXECUTE format('CREATE POLICY tenant_read ON %s FOR SELECT USING (' || readable || ')', relation, area, read_level);
@@ -32,7 +44,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION fleet.secure_table(regclass, text, text, text) IS
-    'Private: forces row-level security on a table with tenant_id; without write_level only the extension writes it';
+    'Private: forces row-level security on a table with tenant_id, and keeps its values out of statistics; without write_level only the extension writes it';
 REVOKE ALL ON FUNCTION fleet.secure_table(regclass, text, text, text) FROM PUBLIC;
 
 CREATE FUNCTION fleet.secure_table_owner(relation regclass) RETURNS void

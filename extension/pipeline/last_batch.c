@@ -13,6 +13,7 @@
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -22,6 +23,7 @@
 #include "fleet.h"
 #include "pipeline/batch.h"
 #include "pipeline/last_batch.h"
+#include "trust/identity.h"
 
 typedef struct Refusal
 {
@@ -34,6 +36,8 @@ struct LastBatch
 {
 	MemoryContext context;		/* holds it; the batch's until the statement ends */
 	int			level;			/* nesting level of its transaction */
+	Oid			role;			/* of the session, outside of functions with other rights */
+	int32		tenant_id;		/* of the session's token; 0: it had none */
 	BatchOutcome outcome;
 	Refusal    *refusals;
 	int64		nrefusals;
@@ -46,6 +50,14 @@ struct LastBatch
 static LastBatch *last = NULL;	/* in a child of TopMemoryContext; NULL: none, or void */
 
 PG_FUNCTION_INFO_V1(last_batch);
+
+static int32
+session_tenant(void)
+{
+	const TrustIdentity *who = trust_identity();
+
+	return who ? who->tenant_id : 0;
+}
 
 static void
 last_reset(void)
@@ -137,6 +149,8 @@ last_batch_end(Batch *batch)
 		qsort(notes->repeats, notes->nrepeats, sizeof(int64), compare_ordinal);
 	notes->outcome = batch->outcome;
 	notes->level = batch->level;
+	notes->role = GetOuterUserId();
+	notes->tenant_id = session_tenant();
 
 	/* of a statement within this one nobody asks any more */
 	last_reset();
@@ -204,7 +218,9 @@ last_batch_tuple(FunctionCallInfo fcinfo)
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	if (last == NULL)
+	/* a pool hands the session on to somebody else */
+	if (last == NULL || last->tenant_id != session_tenant() ||
+		!has_privs_of_role(GetOuterUserId(), last->role))
 		return (Datum) 0;
 	values[0] = Int64GetDatum(last->outcome.batch_id);
 	nulls[0] = last->outcome.batch_id == 0;

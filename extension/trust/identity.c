@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "access/parallel.h"
 #include "access/xact.h"
 #include "utils/memutils.h"
 
@@ -100,6 +101,12 @@ trust_forget_session(void)
 const TrustIdentity *
 trust_identity(void)
 {
+	/* a worker knows nothing of the leader's login: to it the role is all there is */
+	if (IsParallelWorker())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("tenants of a session are not known in a parallel worker"),
+				 errhint("A function that reads tables of fleet must be PARALLEL RESTRICTED.")));
 	return of_transaction != NULL ? of_transaction : of_session;
 }
 
