@@ -212,8 +212,8 @@ BEGIN
                   DETAIL = format('Their prefixes are %s.', array_to_string(live, ' and ')),
                   HINT = format('fleet.revoke_token(''%s'') ends the older one at once.', live[1]);
     END IF;
-    UPDATE fleet.source_token t SET expires_at = moment + overlap
-     WHERE t.prefix = ANY (live) AND coalesce(t.expires_at > moment + overlap, true);
+    -- always written, so that at other levels of isolation two rotations cannot both pass
+    UPDATE fleet.source_token t SET expires_at = least(t.expires_at, moment + overlap) WHERE t.prefix = ANY (live);
     RETURN fleet.token_issue(source.source_id, source.tenant_id);
 END
 $$;

@@ -139,6 +139,22 @@ EXCEPTION WHEN no_data_found THEN RAISE NOTICE '%', regexp_replace(SQLERRM, '[0-
 END $$;
 \set VERBOSITY default
 SELECT fleet.revoke_token(:'foreign_prefix') AS token, fleet.revoke_source(:foreign) AS source, fleet.revoke_source(0) AS none;
+-- sessions by login: an administrator, one of some vehicles only, one for other things
+RESET ROLE;
+SELECT fleet.create_login_key('token', 'HS256', sha256('token'), 'token');
+SET ROLE regress_token_admin;
+SELECT fleet.login('eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJ0b2tlbiIsImF1ZCI6ImZsZWV0IiwiZXhwIjo0MDAwMDAwMDAwLCJ0ZW5hbnQiOjI1MSwicm9sZSI6ImFkbWluIiwic3ViIjoiYW5uYSJ9.2LQHnpa0AP99mT74Tm40z5MClMycnlCji-cC95HFvjE');
+SELECT length(token) FROM fleet.create_source(251, 'by login');
+SELECT * FROM fleet.create_source(252, 'mine');
+SELECT fleet.login('eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJ0b2tlbiIsImF1ZCI6ImZsZWV0IiwiZXhwIjo0MDAwMDAwMDAwLCJ0ZW5hbnQiOjI1MSwicm9sZSI6ImFkbWluIiwic3ViIjoiYW5uYSIsInZlaGljbGVzIjpbMV19.avU5dwFsWpWgFzhnnQJULHB0DLSenEYQYZqYvDZ93Ms');
+SELECT * FROM fleet.create_source(251, 'mine');
+SELECT fleet.rotate_token(:own);
+SELECT fleet.revoke_source(:own);
+SELECT fleet.login('eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJ0b2tlbiIsImF1ZCI6ImZsZWV0IiwiZXhwIjo0MDAwMDAwMDAwLCJ0ZW5hbnQiOjI1MSwicm9sZSI6ImFkbWluIiwic3ViIjoiYW5uYSIsInNjb3BlIjoiaGlzdG9yeSJ9.fGjihVwNrkA22_Q1GraNHlVTGtsjyYDDLb-k4B_E2cE');
+SELECT * FROM fleet.create_source(251, 'mine');
+SELECT fleet.rotate_token(:own);
+SELECT fleet.revoke_source(:own);
+SELECT fleet.logout();
 -- an operator may not
 SET ROLE regress_token_operator;
 SELECT * FROM fleet.create_source(251, 'mine');
@@ -167,6 +183,7 @@ SELECT count(*) FROM fleet.audit_log l JOIN fleet.source_token t ON position(enc
 DELETE FROM fleet.source WHERE source_id = :own;
 SELECT count(*) FROM fleet.source_token WHERE source_id = :own;
 
+DELETE FROM fleet.login_key WHERE key_id = 'token';
 DROP OWNED BY regress_token_admin, regress_token_operator, regress_token_ingest, regress_token_daemon;
 SELECT fleet.revoke_tenant('regress_token_admin', 251), fleet.revoke_tenant('regress_token_operator', 251);
 DROP ROLE regress_token_admin, regress_token_operator, regress_token_ingest, regress_token_daemon;
