@@ -380,12 +380,15 @@ BEGIN
                    confirmed_at = CASE WHEN x.outcome = 'confirmed' THEN clock_timestamp() END,
                    failed_at = CASE WHEN x.outcome <> 'confirmed' THEN clock_timestamp() END,
                    failure = CASE WHEN x.outcome <> 'confirmed' THEN coalesce(x.failure, 'refused') END,
+                   expired_at = NULL,
                    answer = CASE WHEN fleet.holds_vin(x.answer) THEN 'withheld' ELSE x.answer END,
                    attempts = CASE WHEN x.written THEN c.attempts ELSE c.attempts - 1 END,
                    sent_at = CASE WHEN x.written OR c.attempts > 1 THEN c.sent_at END,
                    leased_until = NULL, xact_id = pg_current_xact_id()
-             -- an answer over another connection than it was sent by counts from the same device only
-             WHERE c.command_id = x.command_id AND c.state = 'sent'
+             -- an answer over another connection than it was sent by counts from the same device only; one over the
+             -- same connection came in time, since the daemon waits no longer, although it may be told late
+             WHERE c.command_id = x.command_id
+               AND (c.state = 'sent' OR (c.state = 'expired' AND c.claimed_by = daemon AND x.source_id IS NULL AND x.written))
                AND (x.source_id IS NULL OR c.sent_source = x.source_id)
                AND (x.device IS NULL OR c.sent_device = x.device);
         END IF;

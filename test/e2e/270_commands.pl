@@ -120,13 +120,15 @@ wait_row($again, 'confirmed|3||', '... and confirmed');
 
 # The database goes away: the answer is kept, and commands come at once when it is back
 my $began;
-my $kept = send_command('van', 'stay awake');
+my $kept = send_command('van', 'stay awake', {}, '2 seconds');
 is($van->read_json->{command}{id}, $kept, 'sent');
+$began = time;
 $t->node->stop('immediate');
 confirm($van, $kept, answer => 'awake');
 my $before = $t->log_size;
+wait_for('its time to be over', sub { time - $began > 2 });
 $t->node->start;
-wait_row($kept, 'confirmed|1|awake|', 'an answer is kept while the database is away');
+wait_row($kept, 'confirmed|1|awake|', 'an answer that comes in time is kept while the database is away, and counts');
 $t->wait_log('commands_on', $before);
 $began = time;
 my $soon = send_command('van', 'soon');

@@ -110,7 +110,9 @@ UPDATE fleet.command SET queued_at = now() - interval '1 hour', expires_at = now
 SELECT fleet.send_command(:bus, 'fresh') AS fresh \gset
 SELECT fleet.tick() >= 0 AS ticked;
 SELECT fleet.expire_commands() AS no_more;
-SELECT pg_temp.report('a', :sent_late, '{"outcome": "confirmed"}') AS too_late;
+SELECT pg_temp.report('b', :sent_late, '{"outcome": "confirmed"}') AS of_another_daemon;
+SELECT pg_temp.report('a', :sent_late, jsonb_build_object('outcome', 'confirmed', 'source_id', :source, 'device', 'c-2')) AS over_another_connection;
+SELECT pg_temp.report('a', :sent_late, '{"outcome": "confirmed"}') AS told_late;
 SELECT * FROM pg_temp.commands WHERE name IN ('late', 'sent late', 'fresh');
 
 -- 7. Cancelling
