@@ -373,9 +373,9 @@ is_plain(const Text *text)
 static void
 read_plain(const Text *text, const Frame *frame, Record *record)
 {
-	bool		valid = tracker_equals(field(text, 8), "1");
 	double		degrees[2];
 	double		number;
+	bool		valid = tracker_equals(field(text, 8), "1") && !(tracker_number(field(text, 15), &number) && number == 0);
 
 	if (!tracker_time_ddmmyy(field(text, 5), field(text, 6), &record->event_time_us) && valid)
 	{

@@ -87,6 +87,9 @@ gt06_put_fix(Record *r, const unsigned char *p)
 {
 	uint16_t	word = gt06_u16(p + 10);
 
+	/* Without satellites it is the last place, whatever the bit says. */
+	if ((p[0] & 15) == 0)
+		word &= (uint16_t) ~0x1000;
 	gt06_put_course(r, word, gt06_u32(p + 1), gt06_u32(p + 5));
 	if (word & 0x1000)
 		r->speed_kmh = p[9];

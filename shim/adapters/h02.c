@@ -142,6 +142,7 @@ frame_binary(const Session *session, H02Session *state, const char *data, size_t
 		return session->datagram ? FRAME_READY : FRAME_MORE;
 	}
 	state->long_frames = true;
+	state->tail = 1;			/* some send a running number behind it */
 	out->length = LONG_FRAME;
 	return FRAME_READY;
 }

@@ -448,9 +448,11 @@ read_battery(const Text *text, Record *record)
 static void
 read_new_place(const Text *text, size_t at, const Frame *frame, Record *record)
 {
-	bool		valid = tracker_equals(field(text, at), "A");
 	Str			more = field(text, at + 6);
+	bool		counted = more.len > 0 && more.len != 8;	/* satellites are told */
 	double		number;
+	bool		valid = tracker_equals(field(text, at), "A") &&
+		!(counted && tracker_number(field(text, at + 7), &number) && number == 0);
 
 	put_place(frame, record, valid,
 			  tracker_time_ddmmyy(field(text, at + 4), field(text, at - 1), &record->event_time_us),
@@ -459,7 +461,7 @@ read_new_place(const Text *text, size_t at, const Frame *frame, Record *record)
 		record->speed_kmh = number;
 	if (valid)
 		tracker_put_heading(record, field(text, at + 5));
-	if (more.len > 0 && more.len != 8 && tracker_number(more, &number))
+	if (counted && tracker_number(more, &number))
 	{
 		if (valid)
 			record->altitude_m = number;

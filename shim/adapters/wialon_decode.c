@@ -116,8 +116,7 @@ put_place(Record *r, const Str *field)
 	bool		north = read_angle(r, field + FIELD_LAT, "NS", "latitude", &latitude);
 	bool		east = read_angle(r, field + FIELD_LON, "EW", "longitude", &longitude);
 
-	/* Without satellites it is the last place, or none at all. */
-	if (north && east && satellites != 0)
+	if (north && east)
 	{
 		r->latitude = latitude;
 		r->longitude = longitude;
@@ -125,6 +124,9 @@ put_place(Record *r, const Str *field)
 	r->speed_kmh = read_number(r, field[FIELD_SPEED], "speed_kmh");
 	r->heading_deg = read_number(r, field[FIELD_COURSE], "heading_deg");
 	r->altitude_m = read_number(r, field[FIELD_HEIGHT], "altitude_m");
+	/* Without satellites these are of the last place, or of none at all. */
+	if (satellites == 0)
+		r->latitude = r->longitude = r->speed_kmh = r->heading_deg = r->altitude_m = NAN;
 	put_number(r, RECORD_STR("satellites"), satellites);
 }
 

@@ -55,7 +55,7 @@ typedef struct FedFrame
 {
 	char	   *data;
 	size_t		length;
-	bool		skipped;		/* FRAME_SKIP */
+	bool		skipped;		/* FRAME_SKIP, or refused for being none */
 	DecodeStatus status;
 } FedFrame;
 
@@ -227,6 +227,7 @@ feed_frame(Feed *feed, const Frame *frame, bool skipped)
 	static Record record;
 	Decoded		decoded = {.emit = feed_on_record, .emit_arg = feed, .record = &record, .reply = &feed->out, .answer = feed_on_answer};
 	FedFrame   *fed;
+	size_t		before = feed->nrecords;
 
 	feed->frames = feed_grow(feed->frames, feed->nframes + 1, sizeof(*feed->frames));
 	fed = &feed->frames[feed->nframes++];
@@ -239,6 +240,7 @@ feed_frame(Feed *feed, const Frame *frame, bool skipped)
 	feed->ackframes = feed_grow(feed->ackframes, feed->counted + 1, sizeof(*feed->ackframes));
 	memset(&feed->ackframes[feed->counted], 0, sizeof(AckFrame));
 	fed->status = feed->adapter->decode(&feed->session, frame, &decoded);
+	fed->skipped = feed->nrecords == before + 1 && strcmp(feed->records[before].defect, "malformed:frame") == 0;
 	if (fed->status == DECODE_OK || feed->ackframes[feed->counted].records > 0)
 	{
 		feed->ackframes[feed->counted++].tag = decoded.tag;

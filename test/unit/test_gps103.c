@@ -57,6 +57,8 @@ test_reports(void)
 	take(ADAPTER, "imei:" ID ",Van 1,---,------,----,221320,141123,26,1,-50.11050,8.68210,067,229,0674,1.00,08,0,1,---,*");
 	ok(is_at(0, -50.1105, 8.6821) && record_at(0)->event_time_us == TIME_US && record_at(0)->speed_kmh == 67 &&
 	   number_of(0, "satellites") == 8, "plain degrees");
+	take(ADAPTER, "imei:" ID ",Van 1,---,------,----,221320,141123,26,1,-50.11050,8.68210,067,229,0674,1.00,00,0,1,---,*");
+	ok(feed.nrecords == 1 && isnan(record_at(0)->latitude) && isnan(record_at(0)->speed_kmh), "no satellites: no place");
 	take(ADAPTER, "imei:" ID ",rfid,231114221320,4711,F,221320,A,5006.63,N,840.926,,1,;");
 	is_str(text_of(0, "driver_id"), "4711", "a driver");
 	ok(is_at(0, 50.1105, 8.6821), "east, when nothing is said");

@@ -179,6 +179,9 @@ test_position(void)
 	take(false, "12", DATE FIX "04f5" CELL);
 	ok(feed.nrecords == 1 && isnan(feed.records[0].latitude) && isnan(feed.records[0].speed_kmh), "no fix: no place");
 	is_str(text("gps_valid"), "false", "no fix: told");
+	take(false, "12", DATE "c0" "0560534d" "00ee7612" "12" COURSE CELL);
+	ok(feed.nrecords == 1 && isnan(feed.records[0].latitude) && isnan(feed.records[0].speed_kmh) && number("satellites") == 0,
+	   "no satellites: no place, whatever the bit says");
 	take(false, "12", DATE FIX "d8f5" CELL);
 	ok(feed.nrecords == 1 && near(feed.records[0].latitude, -50.1105) &&
 	   near(feed.records[0].longitude, -8.6821), "south and west");

@@ -111,6 +111,9 @@ test_alarms(void)
 	ok(is_good(0, IMEI) && boolean_of(0, "sos") == 1, "a call for help");
 	take(ADAPTER, "(" IMEI ",ZC26,141123,A,5006.6300N,00840.9260E,18.5,221320,245.5,112,9)");
 	ok(boolean_of(0, "tamper") == 1 && record_at(0)->altitude_m == 112, "a cover opened; a height without a point");
+	take(ADAPTER, "(" IMEI ",ZC26,141123,A,5006.6300N,00840.9260E,18.5,221320,245.5,112,0)");
+	ok(feed.nrecords == 1 && isnan(record_at(0)->latitude) && isnan(record_at(0)->speed_kmh) && number_of(0, "satellites") == 0,
+	   "no satellites: no place");
 	take(ADAPTER, "(" IMEI ",ZC15,141123,A,5006.6300N,00840.9260E,18.5,221320,245.5)");
 	is_int(boolean_of(0, "ignition"), 1, "ignition on");
 	take(ADAPTER, "(" IMEI ",DW36,141123,A,5006.6300N,00840.9260E,18.5,221320,245.5)");

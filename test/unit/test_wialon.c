@@ -147,6 +147,9 @@ test_short(void)
 	ok(isnan(feed.records[0].latitude) && number("satellites") == 0, "no satellites: no place");
 	take("#SD#141123;221320;5006.6300;S;00840.9260;W;18;245;112;NA\n");
 	ok(near(feed.records[0].latitude, -50.1105) && near(feed.records[0].longitude, -8.6821), "south and west, bare newline");
+	take("#SD#141123;221320;5006.6300;N;00840.9260;E;18;245;112;0\r\n");
+	ok(isnan(feed.records[0].latitude) && isnan(feed.records[0].speed_kmh) && isnan(feed.records[0].heading_deg) &&
+	   isnan(feed.records[0].altitude_m), "nor anything else of the last fix");
 	take("#SD#NA;NA;5006.6300;N;00840.9260;E;18;245;112;9\r\n");
 	ok(feed.records[0].event_time_us == FEED_NOW_US, "no date: the time of receipt");
 }
