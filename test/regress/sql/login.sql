@@ -204,6 +204,7 @@ SELECT seen();
 RESET ROLE;
 SELECT fleet.revoke_tenant('regress_login', 492), fleet.revoke_tenant('regress_login', 493);
 SELECT requested_by, subject FROM fleet.command WHERE tenant_id = 492;
+SELECT action, role_name, subject FROM fleet.audit_log WHERE tenant_id = 492 AND action ~ 'command';
 
 -- 7. How long: the session, the transaction, the savepoint
 SET ROLE regress_login;
