@@ -130,6 +130,7 @@ wait_for('its time to be over', sub { time - $began > 2 });
 $t->node->start;
 wait_row($kept, 'confirmed|1|awake|', 'an answer that comes in time is kept while the database is away, and counts');
 $t->wait_log('commands_on', $before);
+wait_for('tokens to be checked again', sub { grep { $_->{connection} eq 'auth' } $t->log_events('database_connected', $before) });
 $began = time;
 my $soon = send_command('van', 'soon');
 is($van->read_json->{command}{id}, $soon, 'then fleetd is woken again');
