@@ -122,7 +122,7 @@ frame_binary(const Session *session, H02Session *state, const char *data, size_t
 	{
 		if (state->long_frames && !session->datagram)
 			return FRAME_MORE;
-		state->tail = TAIL;
+		state->tail = TAIL + 1;
 		return FRAME_READY;
 	}
 	switch (begins(data + SHORT_FRAME, len - SHORT_FRAME))
@@ -142,7 +142,7 @@ frame_binary(const Session *session, H02Session *state, const char *data, size_t
 		return session->datagram ? FRAME_READY : FRAME_MORE;
 	}
 	state->long_frames = true;
-	state->tail = 1;			/* some send a running number behind it */
+	state->tail = 1;			/* of some, a running number */
 	out->length = LONG_FRAME;
 	return FRAME_READY;
 }
