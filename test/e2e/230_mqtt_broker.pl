@@ -175,6 +175,14 @@ is(stored('revoked'), '0|0', 'a source that is revoked stores nothing');
 $t->query("UPDATE fleet.source SET revoked_at = NULL WHERE source_id = $source");
 wait_stored('revoked', 20, '... and the broker had it all still when it is put right');
 
+# More than the tenant may send: no PUBACK, and the broker brings it again
+$t->query("INSERT INTO fleet.quota (tenant_id, events_per_second) VALUES (1, 3)");
+publish('quota-1', 40)->finish;
+wait_for('the quota', sub { grep { $_->{reason} eq 'over quota' } map { $_->log_events('broker_lost') } $t, $other });
+cmp_ok($t->query("SELECT count(*) FROM fleet.telemetry WHERE vehicle = 'quota-1'"), '<', 40, 'what is beyond a quota is not stored');
+$t->query('DELETE FROM fleet.quota');
+wait_stored('quota-1', 40, '... and with the quota gone it is all there, once');
+
 # 8. Wrong password, wrong authority
 $t->stop_fleetd;
 $position = $t->log_size;

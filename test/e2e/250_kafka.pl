@@ -229,6 +229,20 @@ is(stored('revoked'), '0|0', 'a source that is revoked stores nothing');
 is((committed('telemetry'))[0], $committed, '... and commits no offset');
 $t->query("UPDATE fleet.source SET revoked_at = NULL WHERE source_id = $source");
 wait_stored('revoked', 40, '... and the topic has it all still when it is put right');
+
+# More than the tenant may send: partitions rest and begin again, and nothing is lost
+$t->query("INSERT INTO fleet.quota (tenant_id, events_per_second) VALUES (1, 6)");
+$position = $t->log_size;
+produce('telemetry', fleet_lines('quota', 4, 60))->finish;
+$t->wait_log('kafka_over_quota', $position);
+wait_for('a second round', sub { scalar(my @rounds = $t->log_events('kafka_over_quota', $position)) > 4 });
+$committed = $t->query("SELECT count(*) FROM fleet.telemetry WHERE vehicle LIKE 'quota-%'");
+ok($committed > 0 && $committed < 240, "what is beyond a quota waits in the topic, $committed are stored");
+is((committed('telemetry'))[0] < (committed('telemetry'))[1], 1, '... and its offsets are not committed');
+is($t->log_events('kafka_revoked', $position), 0, '... nor does the daemon leave the group');
+$t->query('DELETE FROM fleet.quota');
+wait_stored('quota', 240, 'with the quota gone it is all stored, once');
+wait_committed('telemetry', '... and committed');
 is($t->stop_fleetd, 0, 'the end: exit code 0');
 
 # 8. The device from the key or a header, topics by pattern, cooperative rebalance
