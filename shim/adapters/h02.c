@@ -13,10 +13,11 @@
 #define LONG_FRAME 45
 #define WIDE_FRAME 42			/* with an identity of 8 bytes */
 #define TAIL (LONG_FRAME - SHORT_FRAME)
+#define BEHIND 3				/* bytes that some send behind it */
 
 typedef struct H02Session
 {
-	uint32_t	noise;			/* bytes skipped since the last frame */
+	uint32_t	noise;			/* bytes refused since the last frame */
 	uint8_t		tail;			/* bytes that may belong to the binary frame before */
 	bool		long_frames;	/* this peer's binary frames have 45 bytes */
 } H02Session;
@@ -122,7 +123,7 @@ frame_binary(const Session *session, H02Session *state, const char *data, size_t
 	{
 		if (state->long_frames && !session->datagram)
 			return FRAME_MORE;
-		state->tail = TAIL + 1;
+		state->tail = TAIL + BEHIND;
 		return FRAME_READY;
 	}
 	switch (begins(data + SHORT_FRAME, len - SHORT_FRAME))
@@ -142,7 +143,7 @@ frame_binary(const Session *session, H02Session *state, const char *data, size_t
 		return session->datagram ? FRAME_READY : FRAME_MORE;
 	}
 	state->long_frames = true;
-	state->tail = 1;			/* of some, a running number */
+	state->tail = BEHIND;
 	out->length = LONG_FRAME;
 	return FRAME_READY;
 }
