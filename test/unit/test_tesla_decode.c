@@ -164,6 +164,22 @@ test_envelope(void)
 
 /* --- samples --- */
 
+static int	samples;
+static int	samples_passed;
+static int	failures_before;		/* the sample that is looked at */
+
+/* One more sample, or the end of the last one. */
+static void
+count_sample(bool begins)
+{
+	static bool open;
+
+	samples_passed += open && tap_failures == failures_before;
+	samples += begins;
+	open = begins;
+	failures_before = tap_failures;
+}
+
 static size_t
 sample(const char *name, char *bytes, size_t size)
 {
@@ -188,6 +204,7 @@ take_sample(const char *name)
 {
 	static char bytes[8192];
 
+	count_sample(true);
 	return take(bytes, sample(name, bytes, sizeof(bytes)));
 }
 
@@ -198,6 +215,7 @@ test_answer(const char *name, Str txid, Str topic, const char *refusal)
 	size_t		n = sample(name, want, sizeof(want));
 	Buf			out = {0};
 
+	count_sample(true);
 	ok(tesla_envelope_answer(&out, txid, topic, refusal) && buf_len(&out) == n && memcmp(buf_data(&out), want, n) == 0, name);
 	buf_release(&out);
 }
@@ -212,6 +230,7 @@ test_samples(void)
 	if (sample("ack_of_v", bytes, sizeof(bytes)) == 0)
 	{
 		ok(true, "# SKIP samples of tesla are not there");
+		printf("#| tesla no samples here\n");
 		return;
 	}
 	is_str(take_sample("v_strings_old_firmware"), "", "v_strings_old_firmware");
@@ -275,6 +294,8 @@ test_samples(void)
 	is_int(envelope.type, 9, "of an unknown type");
 	test_answer("ack_of_v", (Str) {"78ae54a5-000000001", 18}, (Str) {"V", 1}, NULL);
 	test_answer("error_answer", (Str) {"78ae54a5-000000009", 18}, (Str) {"", 0}, "incorrect message format");
+	count_sample(false);
+	printf("#| tesla %d samples, %d passed\n", samples, samples_passed);
 	feed_end(&feed);
 }
 
