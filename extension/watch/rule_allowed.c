@@ -321,5 +321,6 @@ rule_check_analysed(Node *node, RuleGate *gate)
 	check_functions_in_node(node, check_function, &check);
 	if (!type_allowed(gate, exprType(node)))
 		refuse_type(gate, exprType(node), check.location);
+	rule_check_cost(node, gate);
 	return expression_tree_walker(node, rule_check_analysed, gate);
 }

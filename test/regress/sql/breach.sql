@@ -106,3 +106,26 @@ DELETE FROM fleet.login_key WHERE key_id = 'breach';
 DROP SCHEMA regress_breach CASCADE;
 DROP OWNED BY regress_breach_ingest, regress_breach_reader, regress_breach_admin, regress_breach_pool, regress_breach_owner;
 DROP ROLE regress_breach_ingest, regress_breach_reader, regress_breach_admin, regress_breach_pool, regress_breach_owner;
+
+-- 5. A rule that takes long would keep everybody's reports waiting that are in
+-- the same batch.  These are refused
+SELECT fleet.check_condition($$text.note ~ '^(a*)(a*)(a*)(a*)(a*)\1\2\3\4\5$'$$);
+SELECT fleet.check_condition($$substring(text.note FROM '(a*)\1') = 'a'$$);
+SELECT fleet.check_condition($$text.note ~* text.pattern$$);
+SELECT fleet.check_condition($$text.note ~ ANY (ARRAY['a', '(a*)\1'])$$);
+SELECT fleet.check_condition($$text.note !~ '((((a{1,20}){1,20}){1,20}b?){1,20})'$$);
+SELECT fleet.check_condition($$length(replace(replace(text.note, 'a', 'aaaaaaaaaaaaaaaa'), 'a', 'aaaaaaaaaaaaaaaa')) > 5$$);
+SELECT fleet.check_condition($$length(replace(text.note, text.a, text.b)) > 5$$);
+SELECT fleet.check_condition($$(1e65000 - latitude::numeric) * (1e65000 - latitude::numeric) > 5$$);
+SELECT fleet.check_condition($$text.note::numeric * text.note::numeric > 5$$);
+SELECT fleet.check_condition($$exp(5000 + latitude::numeric) > 5$$);
+SELECT fleet.check_condition($$latitude::numeric$$ || repeat(' * latitude::numeric', 11) || ' > 5');
+-- and these are not
+SELECT fleet.check_condition($$error_codes ~* 'p0[0-9]{3}' AND substring(error_codes FROM 'P(\d+)') = '0300' AND replace(error_codes, '-', '') LIKE '%P%'
+    AND round(latitude::numeric * 1.5, 2) > 2 AND extract(epoch FROM event_time - previous.event_time) / 60 > 5 AND exp(latitude) > 2$$);
+
+SELECT fleet.revoke_tenant(r, 510) FROM unnest('{regress_breach_reader,regress_breach_admin,regress_breach_pool}'::name[]) r;
+DELETE FROM fleet.login_key WHERE key_id = 'breach';
+DROP SCHEMA regress_breach CASCADE;
+DROP OWNED BY regress_breach_ingest, regress_breach_reader, regress_breach_admin, regress_breach_pool, regress_breach_owner;
+DROP ROLE regress_breach_ingest, regress_breach_reader, regress_breach_admin, regress_breach_pool, regress_breach_owner;
