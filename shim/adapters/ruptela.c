@@ -4,6 +4,7 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "crc.h"
 #include "ruptela.h"
@@ -26,6 +27,11 @@ enum
 	COMMAND_RECORDS = 1, COMMAND_CONFIGURATION = 2, COMMAND_VERSION = 3, COMMAND_FIRMWARE = 4, COMMAND_ANSWER = 7,
 	COMMAND_TROUBLE = 9, COMMAND_IDENTIFICATION = 15, COMMAND_HEARTBEAT = 16, COMMAND_FILE = 37, COMMAND_EXTENDED = 68
 };
+
+typedef struct RuptelaSession
+{
+	uint8_t		answer;			/* command of the answer to the last frame; 0: none */
+} RuptelaSession;
 
 /* Payload yet to be read. */
 typedef struct Cursor
@@ -399,6 +405,7 @@ static DecodeStatus
 ruptela_decode(Session *session, const Frame *frame, Decoded *out)
 {
 	const unsigned char *p = (const unsigned char *) frame->data;
+	RuptelaSession *state = session->state;
 	uint8_t		command;
 	char		device[24];
 	Cursor		c;
@@ -411,6 +418,7 @@ ruptela_decode(Session *session, const Frame *frame, Decoded *out)
 		return refuse(out, "frame");
 	}
 	command = p[HEAD];
+	state->answer = command == COMMAND_HEARTBEAT ? COMMAND_HEARTBEAT + 100 : (uint8_t) answer_tag(command);
 	if (!sum_is_right(p, frame->length))
 	{
 		quarantine(session, frame, RECORD_STR("checksum"), out);
@@ -482,12 +490,24 @@ ruptela_ack(Session *session, const Ack *ack, Buf *out)
 	}
 }
 
+/* Not stored: the protocol's no to whatever the device began with. */
+static void
+ruptela_farewell(Session *session, const char *reason, Buf *out)
+{
+	const RuptelaSession *state = session->state;
+
+	if (!session->datagram && strcmp(reason, "device_not_allowed") == 0 && state->answer != 0)
+		(void) !add_answer(out, state->answer, false);
+}
+
 const Adapter adapter_ruptela = {
 	.name = "ruptela",
 	.help = "Ruptela, binary",
 	.claims = true,
 	.datagrams = true,
+	.session_size = sizeof(RuptelaSession),
 	.frame = ruptela_frame,
 	.decode = ruptela_decode,
-	.ack = ruptela_ack
+	.ack = ruptela_ack,
+	.farewell = ruptela_farewell
 };

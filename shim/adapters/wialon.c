@@ -561,6 +561,14 @@ wialon_ack(Session *session, const Ack *ack, Buf *out)
 	}
 }
 
+/* The protocol's no to a login. */
+static void
+wialon_farewell(Session *session, const char *reason, Buf *out)
+{
+	if (!session->datagram && strcmp(reason, "device_not_allowed") == 0)
+		(void) !buf_printf(out, "#AL#0\r\n");
+}
+
 const Adapter adapter_wialon = {
 	.name = "wialon",
 	.help = "Wialon IPS 1.x and 2.x, text",
@@ -569,5 +577,6 @@ const Adapter adapter_wialon = {
 	.datagrams = true,
 	.frame = wialon_frame,
 	.decode = wialon_decode,
-	.ack = wialon_ack
+	.ack = wialon_ack,
+	.farewell = wialon_farewell
 };

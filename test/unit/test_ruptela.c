@@ -286,6 +286,14 @@ test_hostile(void)
 	is_str(feed.refused, "identity changed", "another identity");
 	is_str(feed_out_hex(&feed), STORED NOT_STORED, "is told so");
 	is_int(feed.nrecords, 1, "and nothing of it taken");
+	feed_end(&feed);
+	feed_begin(&feed, &adapter_ruptela, "");
+	feed.late_acks = true;
+	feed_bytes(&feed, frame, n, 0);
+	buf_release(&feed.out);
+	adapter_ruptela.farewell(&feed.session, "idle", &feed.out);
+	adapter_ruptela.farewell(&feed.session, "device_not_allowed", &feed.out);
+	is_str(feed_out_hex(&feed), NOT_STORED, "a device that the listener does not allow is told so");
 
 	feed_end(&feed);
 	feed_begin(&feed, &adapter_ruptela, "");

@@ -93,6 +93,10 @@ test_login(void)
 	send_text("#L#862;secret\r\n", 0);
 	is_str(feed.refused, "identity changed", "login: another identity");
 	is_str(feed_out_text(&feed), "#AL#1\r\n#AL#1\r\n#AL#0\r\n", "login: another identity is told so");
+	buf_release(&feed.out);
+	adapter_wialon.farewell(&feed.session, "idle", &feed.out);
+	adapter_wialon.farewell(&feed.session, "device_not_allowed", &feed.out);
+	is_str(feed_out_text(&feed), "#AL#0\r\n", "login: so is one that the listener does not allow");
 
 	begin("", false);
 	send_text("#L#2.0;861;NA;0000\r\n", 0);
