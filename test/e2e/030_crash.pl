@@ -54,7 +54,7 @@ load_and(
 		my $pid = wait_for('a backend in COPY',
 			sub {
 				my $state = time > $until ? "'active', 'idle'" : "'active'";
-				$t->query("SELECT pid FROM pg_stat_activity WHERE state IN ($state) AND query ILIKE 'copy fleet.ingest%' LIMIT 1");
+				$t->query("SELECT pid FROM pg_stat_activity WHERE state IN ($state) AND usename = 'fleetd' AND query ILIKE '%copy fleet.ingest%' LIMIT 1");
 			});
 		kill 'KILL', $pid or die "could not kill: $!\n";
 		$t->wait_log('database_lost', 0);

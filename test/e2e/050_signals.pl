@@ -39,7 +39,7 @@ $client = $t->connect_json;
 my $blocker = $t->node->background_psql('fleet');
 $blocker->query_safe('BEGIN; LOCK TABLE fleet.vehicle_state IN ACCESS EXCLUSIVE MODE');
 $client->send_documents(document('blocked', $now));
-$t->wait_for_query("SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ILIKE 'copy fleet.ingest%'");
+$t->wait_for_query("SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'fleetd' AND query ILIKE '%copy fleet.ingest%'");
 $position = $t->log_size;
 $t->signal('TERM');
 $t->wait_log('draining', $position);
