@@ -14,6 +14,7 @@ my $t = FleetTest->new(listeners => ['json']);
 $t->query(<<'SQL');
 INSERT INTO fleet.tenant (tenant_id, name, auto_register) VALUES (100, 'other', true);
 INSERT INTO fleet.contract (tenant_id, horizon, ranges) VALUES (1, '60 days', '{"speed_kmh": [0, 300]}');
+INSERT INTO fleet.quota (tenant_id, vehicles) VALUES (100, 1000);
 INSERT INTO fleet.rule (name, condition, hold, severity) VALUES ('low battery', 'battery_percent < 15 AND NOT charging', NULL, 'critical'),
     ('fast for long', 'speed_kmh > 100', '1 minute', 'info');
 INSERT INTO fleet.rule (name, silence) VALUES ('offline', '1 day');
