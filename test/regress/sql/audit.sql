@@ -86,9 +86,9 @@ SELECT min(audit_id), max(audit_id) = count(*) AS without_a_gap FROM fleet.audit
 SELECT bool_and(later) FROM (SELECT acted_at >= lag(acted_at) OVER (ORDER BY audit_id) AS later FROM fleet.audit_log WHERE tenant_id = 494) l;
 
 -- 3. No secret: tokens, hashes, keys, channel keys, arguments of commands
-SELECT l.action FROM fleet.audit_log l WHERE position(:'tok' IN l::text) > 0 OR l::text ~ 'flt_|4711|eyJ' OR l::text ~ encode(sha256(convert_to(:'tok', 'UTF8')), 'hex')
-    OR l::text ~ encode(sha256('audit secret'), 'hex') OR l.detail ?| '{token_sha256,channel_key,key,area}' AND l.detail::text ~ '\\\\x';
-SELECT count(*) FROM fleet.audit_log l, fleet.tenant t WHERE l::text ~ encode(t.channel_key, 'hex');
+SELECT l.action FROM fleet.audit_log l WHERE l.tenant_id IN (494, 495) AND (position(:'tok' IN l::text) > 0 OR l::text ~ 'flt_|4711|eyJ' OR l::text ~ encode(sha256(convert_to(:'tok', 'UTF8')), 'hex')
+    OR l::text ~ encode(sha256('audit secret'), 'hex') OR l.detail ?| '{token_sha256,channel_key,key,area}' AND l.detail::text ~ '\\\\x');
+SELECT count(*) FROM fleet.audit_log l, fleet.tenant t WHERE l.tenant_id = t.tenant_id AND t.tenant_id IN (494, 495) AND l::text ~ encode(t.channel_key, 'hex');
 
 -- 4. The log only grows: for those who read it, its owner, and a session that plays a replica
 SET ROLE regress_audit_admin;
@@ -132,10 +132,6 @@ BEGIN
         ALTER TABLE fleet.audit_head DISABLE TRIGGER audit_refuse;
         EXECUTE command;
         problems := ARRAY(SELECT format('%s: %s', v.audit_id - (SELECT min(audit_id) FROM fleet.audit_log WHERE tenant_id = 495 AND action = 'test') + 1, v.problem) FROM fleet.verify_audit(495) v);
-        IF problems IS DISTINCT FROM ARRAY(SELECT format('%s: %s', v.audit_id - (SELECT min(audit_id) FROM fleet.audit_log WHERE tenant_id = 495 AND action = 'test') + 1, v.problem)
-                                             FROM fleet.verify_audit() v WHERE v.tenant = 495) THEN
-            problems := problems || 'otherwise for all'::text;
-        END IF;
         RAISE EXCEPTION USING ERRCODE = 'ZZ999';
     EXCEPTION WHEN SQLSTATE 'ZZ999' THEN
     END;
