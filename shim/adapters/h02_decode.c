@@ -352,10 +352,10 @@ h02_text(Session *session, const Frame *frame, Decoded *out)
 	Record	   *record;
 	size_t		place;
 	H02Answer	answer = H02_NONE;
+	bool		ended = frame->data[whole.len - 1] == '#';
 
-	if (frame->data[whole.len - 1] == '#')
-		whole.len--;
-	else if (!session->datagram)
+	whole.len -= ended;
+	if (!ended && !session->datagram)
 	{
 		tracker_refuse(session, frame, "frame", out);
 		return DECODE_OK;
@@ -415,6 +415,12 @@ h02_text(Session *session, const Frame *frame, Decoded *out)
 	else
 		tracker_put_text(record, tracker_equals(type, "SMS") || tracker_equals(type, "V4") ? "command_result" :
 						 tracker_equals(type, "ICCID") ? "iccid" : "payload", span(&text, HEAD, text.n));
+	/* The end of a datagram may end a frame, but not in the middle. */
+	if (!ended && (record->defect.len > 0 || (place == 0 && tracker_equals(type, "V1"))))
+	{
+		tracker_refuse(session, frame, "frame", out);
+		return DECODE_OK;
+	}
 	if (record->defect.len >= 9 && memcmp(record->defect.data, "malformed", 9) == 0)
 		answer = H02_NONE;
 	out->tag = answer;

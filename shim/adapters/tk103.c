@@ -118,6 +118,7 @@ tk103_decode(Session *session, const Frame *frame, Decoded *out)
 	Str			command = {NULL, 0};
 	uint32_t	id_len = 0;		/* in the old form */
 	bool		ended = body.data[body.len - 1] == ')';
+	DecodeStatus status;
 
 	if (body.data[0] != '(')
 		return tracker_refuse_noise(session, &state->noise, frame, "not tk103", out);
@@ -170,7 +171,13 @@ tk103_decode(Session *session, const Frame *frame, Decoded *out)
 			return DECODE_BAD;
 	}
 	if (command.data != NULL)
-		return tk103_old(session, frame, command, body, out);
+	{
+		status = tk103_old(session, frame, command, body, out);
+		/* The end of a datagram may end a frame, but not in the middle. */
+		if (!ended && out->record->defect.len > 0)
+			out->tag = 0;
+		return status;
+	}
 	return tk103_new(session, frame, body, out);
 }
 

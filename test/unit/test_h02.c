@@ -204,6 +204,10 @@ test_datagrams(void)
 	ok(feed.nrecords == 2 && is_good(0) && is_good(1) && feed.refused == NULL, "blanks behind its frames");
 	take_datagram(ADAPTER, "*HQ," ID ",HTBT,100");
 	is_int(number_of(0, "tracker_battery_percent"), 100, "its end may end a frame");
+	take_datagram(ADAPTER, "*HQ," ID ",V1,221320,A,5006.6300,N,0");
+	ok(is_refused("malformed:frame") && buf_len(&feed.out) == 0, "but not in the middle");
+	take_datagram(ADAPTER, "*HQ," ID ",V1,221320,A,5006.6300,N,00840.9260,E,1,1,14");
+	ok(is_refused("malformed:frame") && buf_len(&feed.out) == 0, "nor in its date");
 	take_datagram(ADAPTER, "$123");
 	ok(is_refused("malformed:frame"), "a short binary one");
 	take_datagram(ADAPTER, "hello");

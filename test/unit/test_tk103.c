@@ -181,6 +181,9 @@ test_hostile(void)
 	ok(feed.nrecords == 0 && feed.unfinished > 0, "half a frame waits");
 	take_datagram(ADAPTER, OLD);
 	ok(feed.nrecords == 1 && is_good(0, ID), "a datagram");
+	take_datagram(ADAPTER, "(" ID "BP05" IMEI "231114A5006.6300N00840.9260E0");
+	ok(feed.nrecords == 1 && strcmp(record_at(0)->defect, "missing_field:event_time") == 0 && buf_len(&feed.out) == 0,
+	   "one that is cut short is not answered");
 	take_datagram(ADAPTER, "hello");
 	ok(is_refused("malformed:frame"), "noise in one");
 }
