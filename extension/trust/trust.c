@@ -157,6 +157,8 @@ granted(Oid user, int32 **result)
 	int			n = 0;
 	int			distinct = 0;
 
+	/* of a transaction whose locks are all taken, nobody else asks for news */
+	AcceptInvalidationMessages();
 	if (!grants_known)
 		grants_read();
 	tenants = palloc(Max(ngrants, 1) * sizeof(int32));
