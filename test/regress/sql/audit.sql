@@ -86,7 +86,7 @@ SELECT min(audit_id), max(audit_id) = count(*) AS without_a_gap FROM fleet.audit
 SELECT bool_and(later) FROM (SELECT acted_at >= lag(acted_at) OVER (ORDER BY audit_id) AS later FROM fleet.audit_log WHERE tenant_id = 494) l;
 
 -- 3. No secret: tokens, hashes, keys, channel keys, arguments of commands
-SELECT l.action FROM fleet.audit_log l WHERE l.tenant_id IN (494, 495) AND (position(:'tok' IN l::text) > 0 OR l::text ~ 'flt_|4711|eyJ' OR l::text ~ encode(sha256(convert_to(:'tok', 'UTF8')), 'hex')
+SELECT l.action FROM fleet.audit_log l WHERE l.tenant_id IN (494, 495) AND (position(:'tok' IN l::text) > 0 OR concat_ws(' ', l.object_id, l.subject, l.detail) ~ 'flt_|4711|eyJ' OR l::text ~ encode(sha256(convert_to(:'tok', 'UTF8')), 'hex')
     OR l::text ~ encode(sha256('audit secret'), 'hex') OR l.detail ?| '{token_sha256,channel_key,key,area}' AND l.detail::text ~ '\\\\x');
 SELECT count(*) FROM fleet.audit_log l, fleet.tenant t WHERE l.tenant_id = t.tenant_id AND t.tenant_id IN (494, 495) AND l::text ~ encode(t.channel_key, 'hex');
 
