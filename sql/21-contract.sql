@@ -15,7 +15,7 @@ CREATE TABLE fleet.contract (
     required text[] NOT NULL DEFAULT '{}',
     horizon interval NOT NULL DEFAULT '30 days' CHECK (horizon > '0'),
     max_ahead interval NOT NULL DEFAULT '5 minutes' CHECK (max_ahead >= '0'),
-    schema_versions integer[] NOT NULL DEFAULT '{1}',
+    schema_versions integer[] NOT NULL DEFAULT '{1}' CHECK (cardinality(schema_versions) <= 1000),
     ranges jsonb NOT NULL DEFAULT '{}',
     allow_null_island boolean NOT NULL DEFAULT false,
     horizon_us bigint GENERATED ALWAYS AS ((extract(epoch FROM horizon) * 1000000)::bigint) STORED,

@@ -112,6 +112,37 @@ COMMENT ON FUNCTION fleet.create_roles() IS
     'Makes the roles fleet_ingest, fleet_daemon, fleet_reader, fleet_operator, fleet_admin and fleet_owner where they are missing, and gives them their rights here; CREATE EXTENSION has done so if it was allowed to';
 REVOKE ALL ON FUNCTION fleet.create_roles() FROM PUBLIC;
 
+-- A day of history is a table that all tenants share, and thousands of them
+-- slow everybody down: how far back events may lie is the owner's to extend.
+CREATE FUNCTION fleet.contract_limit() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, fleet, pg_temp
+    AS $$
+DECLARE
+    horizon_max CONSTANT interval := '400 days';
+    ahead_max CONSTANT interval := '1 day';
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF NEW.horizon <= OLD.horizon AND NEW.max_ahead <= OLD.max_ahead THEN
+            RETURN NEW;
+        END IF;
+    END IF;
+    IF (NEW.horizon > horizon_max OR NEW.max_ahead > ahead_max)
+       AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = current_user AND r.rolsuper
+                       UNION ALL
+                       SELECT FROM pg_roles r WHERE r.rolname = 'fleet_owner' AND pg_has_role(r.oid, 'USAGE') AND NOT fleet.logged_in()) THEN
+        RAISE EXCEPTION 'contract reaches too far from the present'
+            USING ERRCODE = 'program_limit_exceeded', DETAIL = format('A tenant may set a horizon of %s and max_ahead of %s at most.', horizon_max, ahead_max),
+                  HINT = 'A member of fleet_owner may set more.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION fleet.contract_limit() IS 'Trigger of fleet.contract: how far back and ahead a tenant''s own administrators may let events lie';
+REVOKE ALL ON FUNCTION fleet.contract_limit() FROM PUBLIC;
+CREATE TRIGGER contract_limit BEFORE INSERT OR UPDATE OF horizon, max_ahead ON fleet.contract
+    FOR EACH ROW EXECUTE FUNCTION fleet.contract_limit();
+
 DO $$
 BEGIN
     PERFORM fleet.create_roles();

@@ -58,6 +58,9 @@ static const char *const column_names[REPORT_COLUMNS] = {
 	[COLUMN_HEADING] = "heading_deg"
 };
 
+/* of required and of ranges */
+#define CONTRACT_ELEMENTS_MAX 1000
+
 PG_FUNCTION_INFO_V1(contract_validate);
 PG_FUNCTION_INFO_V1(defect_codes);
 
@@ -272,6 +275,17 @@ contract_set_ranges(Contract *contract, Jsonb *ranges)
 	}
 }
 
+/* Each report is compared with each element, so there must not be too many. */
+static void
+check_count(const char *column, int n)
+{
+	if (n > CONTRACT_ELEMENTS_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("%s of a contract has too many elements", column),
+				 errdetail("It has %d, may have at most %d.", n, CONTRACT_ELEMENTS_MAX)));
+}
+
 /*
  * contract_validate(required text[], ranges jsonb) returns boolean
  *	  For the table's CHECK: true, or an error that says what is wrong.
@@ -281,6 +295,8 @@ contract_validate(PG_FUNCTION_ARGS)
 {
 	Contract	contract;
 
+	check_count("required", ArrayGetNItems(ARR_NDIM(PG_GETARG_ARRAYTYPE_P(0)), ARR_DIMS(PG_GETARG_ARRAYTYPE_P(0))));
+	check_count("ranges", JsonContainerSize(&PG_GETARG_JSONB_P(1)->root));
 	contract_default(&contract);
 	contract_set_required(&contract, PG_GETARG_ARRAYTYPE_P(0));
 	contract_set_ranges(&contract, PG_GETARG_JSONB_P(1));

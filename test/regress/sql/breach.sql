@@ -101,11 +101,6 @@ SELECT fleet.logout();
 SELECT accepted FROM fleet.last_batch();
 RESET ROLE;
 
-SELECT fleet.revoke_tenant(r, 510) FROM unnest('{regress_breach_reader,regress_breach_admin,regress_breach_pool}'::name[]) r;
-DELETE FROM fleet.login_key WHERE key_id = 'breach';
-DROP SCHEMA regress_breach CASCADE;
-DROP OWNED BY regress_breach_ingest, regress_breach_reader, regress_breach_admin, regress_breach_pool, regress_breach_owner;
-DROP ROLE regress_breach_ingest, regress_breach_reader, regress_breach_admin, regress_breach_pool, regress_breach_owner;
 
 -- 5. A rule that takes long would keep everybody's reports waiting that are in
 -- the same batch.  These are refused
@@ -124,6 +119,27 @@ SELECT fleet.check_condition($$latitude::numeric$$ || repeat(' * latitude::numer
 SELECT fleet.check_condition($$error_codes ~* 'p0[0-9]{3}' AND substring(error_codes FROM 'P(\d+)') = '0300' AND replace(error_codes, '-', '') LIKE '%P%'
     AND round(latitude::numeric * 1.5, 2) > 2 AND extract(epoch FROM event_time - previous.event_time) / 60 > 5 AND exp(latitude) > 2$$);
 
+-- 6. What a contract asks is asked of each report, and a day of history is a
+-- table that everybody shares: a tenant's administrator sets neither as he likes
+SET ROLE regress_breach_admin;
+INSERT INTO fleet.contract (tenant_id, horizon) VALUES (510, '1000 years');
+INSERT INTO fleet.contract (tenant_id, max_ahead) VALUES (510, '1000 years');
+INSERT INTO fleet.contract (tenant_id, horizon, max_ahead) VALUES (510, '400 days', '1 day');
+UPDATE fleet.contract SET horizon = '401 days' WHERE tenant_id = 510;
+INSERT INTO fleet.contract (tenant_id, horizon) VALUES (510, '2 days') ON CONFLICT (tenant_id) DO UPDATE SET horizon = '500 days';
+UPDATE fleet.contract SET required = ARRAY(SELECT 'x' || i FROM generate_series(1, 1001) i) WHERE tenant_id = 510;
+UPDATE fleet.contract SET ranges = (SELECT jsonb_object_agg('x' || i, '[0, 1]'::jsonb) FROM generate_series(1, 1001) i) WHERE tenant_id = 510;
+UPDATE fleet.contract SET schema_versions = array_fill(1, ARRAY[1001]) WHERE tenant_id = 510;
+UPDATE fleet.source SET devices = array_fill('x'::text, ARRAY[100001]) WHERE tenant_id = 510;
+-- one who may act for all sets what is needed, and the administrator may live with it
+SET ROLE regress_breach_owner;
+UPDATE fleet.contract SET horizon = '20 years' WHERE tenant_id = 510;
+SET ROLE regress_breach_admin;
+UPDATE fleet.contract SET horizon = '10 years', allow_null_island = true WHERE tenant_id = 510;
+UPDATE fleet.contract SET horizon = '11 years' WHERE tenant_id = 510;
+RESET ROLE;
+
+-- The end
 SELECT fleet.revoke_tenant(r, 510) FROM unnest('{regress_breach_reader,regress_breach_admin,regress_breach_pool}'::name[]) r;
 DELETE FROM fleet.login_key WHERE key_id = 'breach';
 DROP SCHEMA regress_breach CASCADE;
