@@ -2,18 +2,37 @@
 
 CREATE TABLE fleet.tenant_grant (
     role_name regrole NOT NULL,
-    tenant_id integer NOT NULL REFERENCES fleet.tenant ON DELETE CASCADE,
+    tenant_id integer NOT NULL,
     granted_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
     granted_by text NOT NULL DEFAULT session_user,
+    revoked_at timestamptz,
     PRIMARY KEY (role_name, tenant_id)
 );
 CREATE INDEX tenant_grant_tenant_idx ON fleet.tenant_grant (tenant_id);
 COMMENT ON TABLE fleet.tenant_grant IS 'Which tenants the members of a role act for; see fleet.grant_tenant';
 COMMENT ON COLUMN fleet.tenant_grant.role_name IS 'A role of the server; whoever has its privileges acts for the tenant';
 COMMENT ON COLUMN fleet.tenant_grant.granted_by IS 'Who bound it';
+COMMENT ON COLUMN fleet.tenant_grant.revoked_at IS 'Since when it does not any more. The row stays, also when the tenant goes: a role that was bound once never counts as unbound';
 
 CREATE TRIGGER invalidate_cache AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON fleet.tenant_grant
     FOR EACH STATEMENT EXECUTE FUNCTION fleet.invalidate_cache();
+
+CREATE FUNCTION fleet.tenant_grant_end() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, fleet, pg_temp
+    AS $$
+BEGIN
+    UPDATE fleet.tenant_grant g SET revoked_at = clock_timestamp()
+     WHERE g.revoked_at IS NULL AND (TG_OP = 'TRUNCATE' OR g.tenant_id = OLD.tenant_id);
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION fleet.tenant_grant_end() IS 'Trigger of fleet.tenant: nobody acts for a tenant that is gone, nor for a later one of that number';
+REVOKE ALL ON FUNCTION fleet.tenant_grant_end() FROM PUBLIC;
+CREATE TRIGGER tenant_grant_end AFTER DELETE ON fleet.tenant
+    FOR EACH ROW EXECUTE FUNCTION fleet.tenant_grant_end();
+CREATE TRIGGER tenant_grant_end_all AFTER TRUNCATE ON fleet.tenant
+    FOR EACH STATEMENT EXECUTE FUNCTION fleet.tenant_grant_end();
 
 CREATE FUNCTION fleet.allowed_tenants(area text, level text) RETURNS integer[]
     LANGUAGE c STABLE STRICT LEAKPROOF PARALLEL RESTRICTED
@@ -62,13 +81,15 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = grant_tenant.role_name) THEN
         RAISE EXCEPTION 'role "%" does not exist', grant_tenant.role_name USING ERRCODE = 'undefined_object';
     END IF;
-    INSERT INTO fleet.tenant_grant (role_name, tenant_id)
-    VALUES (quote_ident(grant_tenant.role_name)::regrole, grant_tenant.tenant_id)
-    ON CONFLICT ON CONSTRAINT tenant_grant_pkey DO NOTHING;
-EXCEPTION
-    WHEN foreign_key_violation THEN
+    PERFORM FROM fleet.tenant t WHERE t.tenant_id = grant_tenant.tenant_id FOR KEY SHARE;
+    IF NOT FOUND THEN
         RAISE EXCEPTION 'tenant % does not exist', grant_tenant.tenant_id
             USING ERRCODE = 'foreign_key_violation', HINT = 'INSERT INTO fleet.tenant (name) creates one.';
+    END IF;
+    INSERT INTO fleet.tenant_grant AS g (role_name, tenant_id)
+    VALUES (quote_ident(grant_tenant.role_name)::regrole, grant_tenant.tenant_id)
+    ON CONFLICT ON CONSTRAINT tenant_grant_pkey
+        DO UPDATE SET granted_at = now(), granted_by = session_user, revoked_at = NULL WHERE g.revoked_at IS NOT NULL;
 END
 $$;
 COMMENT ON FUNCTION fleet.grant_tenant(name, integer) IS 'Binds a role of the server to a tenant: its members see and change that tenant''s rows, as far as their privileges go';
@@ -79,9 +100,9 @@ CREATE FUNCTION fleet.revoke_tenant(role_name name, tenant_id integer) RETURNS b
     SET search_path = pg_catalog, fleet, pg_temp
     AS $$
 BEGIN
-    DELETE FROM fleet.tenant_grant g
+    UPDATE fleet.tenant_grant g SET revoked_at = clock_timestamp()
      WHERE g.role_name = (SELECT r.oid FROM pg_roles r WHERE r.rolname = revoke_tenant.role_name)::regrole
-       AND g.tenant_id = revoke_tenant.tenant_id;
+       AND g.tenant_id = revoke_tenant.tenant_id AND g.revoked_at IS NULL;
     RETURN FOUND;
 END
 $$;

@@ -90,7 +90,7 @@ BEGIN
     GRANT INSERT, UPDATE, DELETE ON fleet.tenant, fleet.contract, fleet.quota, fleet.vehicle, fleet.device, fleet.source, fleet.geofence, fleet.rule TO fleet_owner;
     GRANT DELETE ON fleet.source_token TO fleet_owner;
     GRANT DELETE ON fleet.command TO fleet_owner;
-    GRANT INSERT, DELETE ON fleet.tenant_grant TO fleet_owner;
+    GRANT INSERT, UPDATE ON fleet.tenant_grant TO fleet_owner;
     GRANT EXECUTE ON FUNCTION fleet.grant_tenant(name, integer), fleet.revoke_tenant(name, integer) TO fleet_owner;
     GRANT INSERT, UPDATE, DELETE ON fleet.login_key TO fleet_owner;
     GRANT EXECUTE ON FUNCTION fleet.create_login_key(text, text, bytea, text, text, integer, timestamptz, timestamptz),

@@ -32,10 +32,13 @@
 
 #define FIRST_TENANT 1			/* of a fresh installation */
 
+#define GRANT_REVOKED_AT 5		/* column of fleet.tenant_grant */
+
 typedef struct Grant
 {
 	Oid			role;
 	int32		tenant_id;
+	bool		live;			/* not revoked */
 } Grant;
 
 static const char *const level_names[] = {
@@ -96,7 +99,7 @@ compare_grant(const void *a, const void *b)
 	return (x->tenant_id > y->tenant_id) - (x->tenant_id < y->tenant_id);
 }
 
-/* Reads fleet.tenant_grant (role, tenant_id, ...) below all rights. */
+/* Reads fleet.tenant_grant (role, tenant_id, ..., revoked_at) below all rights. */
 static void
 grants_read(void)
 {
@@ -127,6 +130,8 @@ grants_read(void)
 		}
 		read[n].role = DatumGetObjectId(slot_getattr(slot, 1, &isnull));
 		read[n].tenant_id = DatumGetInt32(slot_getattr(slot, 2, &isnull));
+		(void) slot_getattr(slot, GRANT_REVOKED_AT, &isnull);
+		read[n].live = isnull;
 		n++;
 	}
 	table_endscan(scan);
@@ -167,7 +172,7 @@ granted(Oid user, int32 **result)
 		bool		has = has_privs_of_role(user, grants[i].role);
 
 		for (last = i; last < ngrants && grants[last].role == grants[i].role; last++)
-			if (has)
+			if (has && grants[last].live)
 				tenants[n++] = grants[last].tenant_id;
 	}
 	if (n > 1)
@@ -177,6 +182,18 @@ granted(Oid user, int32 **result)
 			tenants[distinct++] = tenants[i];
 	*result = tenants;
 	return distinct;
+}
+
+/* Is or was user bound to a tenant? */
+static bool
+ever_bound(Oid user)
+{
+	if (!grants_known)
+		grants_read();
+	for (int i = 0; i < ngrants; i++)
+		if ((i == 0 || grants[i].role != grants[i - 1].role) && has_privs_of_role(user, grants[i].role))
+			return true;
+	return false;
 }
 
 /* --- questions --- */
@@ -269,6 +286,20 @@ trust_require(int32 tenant_id, const char *area, TrustLevel level)
 				 errhint("fleet.grant_tenant() binds a role to a tenant, fleet.login() a session.")));
 }
 
+/*
+ * A daemon's role, which was never bound to a tenant and cannot read.  A
+ * binding that is taken away must not widen what a role may do, nor SET ROLE
+ * to a group what a member may; and a pool that reads must say whom it acts for.
+ */
+static bool
+only_sends(Oid user)
+{
+	Oid			session = GetSessionUserId();
+
+	return !ever_bound(user) && !has_role(user, "fleet_reader") &&
+		(superuser_arg(session) || (!ever_bound(session) && !has_role(session, "fleet_reader")));
+}
+
 bool
 trust_allows_ingest(Oid user, int32 tenant_id)
 {
@@ -284,9 +315,8 @@ trust_allows_ingest(Oid user, int32 tenant_id)
 	if (is_owner(user))
 		return true;
 	n = granted(user, &tenants);
-	/* a binding that is taken away must not widen what a role may do, unless that is its job */
 	if (n == 0)
-		return has_role(user, "fleet_daemon");
+		return has_role(user, "fleet_daemon") || only_sends(user);
 	return bsearch(&tenant_id, tenants, n, sizeof(int32), compare_int32) != NULL;
 }
 

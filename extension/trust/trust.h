@@ -23,8 +23,9 @@ extern bool trust_allows_all_vehicles(void);
 extern void trust_require(int32 tenant_id, const char *area, TrustLevel level);
 
 /*
- * May user, in this session, send reports for this tenant's sources?  A member
- * of fleet_daemon that is bound to no tenant and has no token serves all.
+ * May user, in this session, send reports for this tenant's sources?  Members of
+ * fleet_daemon that are bound to no tenant serve all; so do roles that were
+ * never bound to one, cannot read, and have no token: they are daemons, too.
  */
 extern bool trust_allows_ingest(Oid user, int32 tenant_id);
 

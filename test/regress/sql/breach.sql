@@ -46,11 +46,11 @@ SELECT regress_breach.token('{"tenant": 510, "role": "reader"}') AS reader, regr
 
 -- 1. The group that gives the right to send is bound to no tenant, and is none
 -- of a daemon's: whoever takes its place, or leaves a token, sends for nobody
-SET ROLE regress_breach_ingest;
+SET SESSION AUTHORIZATION regress_breach_ingest;
 SET ROLE fleet_ingest;
 INSERT INTO fleet.ingest (source_id, device, event_time) SELECT s, 'car', now() FROM unnest(ARRAY[:mine, :theirs]) s;
 SELECT accepted, rejected FROM fleet.last_batch();
-RESET ROLE;
+RESET SESSION AUTHORIZATION;
 SELECT fleet.revoke_tenant('regress_breach_ingest', 510);
 SET ROLE regress_breach_ingest;
 INSERT INTO fleet.ingest (source_id, device, event_time) SELECT s, 'car', now() FROM unnest(ARRAY[:mine, :theirs]) s;

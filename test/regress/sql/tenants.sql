@@ -444,7 +444,21 @@ SET ROLE regress_tenants_ingest;
 SELECT send(:a_source) = send(999999999) AS the_same;
 RESET ROLE;
 SELECT fleet.grant_tenant('regress_tenants_ingest', 490);
--- unless it is a daemon's, which serves all, or those that it is bound to
+-- nor one that reads and has no token
+GRANT fleet_ingest TO regress_tenants_pool;
+SET ROLE regress_tenants_pool;
+SELECT send(:a_source) = send(999999999) AS the_same;
+RESET ROLE;
+REVOKE fleet_ingest FROM regress_tenants_pool;
+-- one that only sends and was never bound serves all
+CREATE ROLE regress_tenants_feed IN ROLE fleet_ingest;
+GRANT USAGE ON SCHEMA regress_tenants TO regress_tenants_feed;
+SET ROLE regress_tenants_feed;
+SELECT send(:b_source) -> 'rejected' AS of_b, send(:a_source) -> 'rejected' AS of_a;
+RESET ROLE;
+DROP OWNED BY regress_tenants_feed;
+DROP ROLE regress_tenants_feed;
+-- as does a daemon's, or those that it is bound to
 SET ROLE regress_tenants_daemon;
 SELECT send(:b_source) -> 'accepted' AS of_b, send(:a_source) -> 'rejected' AS of_a;
 RESET ROLE;
