@@ -51,6 +51,8 @@ $t->query("SELECT fleet.acknowledge_alert(min(alert_id), 'seen') FROM fleet.aler
 $t->query("CREATE ROLE viewer LOGIN IN ROLE fleet_reader; SELECT fleet.grant_tenant('viewer', 1);
 	SELECT fleet.create_login_key('k1', 'HS256', sha256('a secret'), 'issuer')");
 $t->query("SELECT fleet.send_command('car-1', 'lock', '{\"pin\": 1}')");
+# less than there is, which must not keep a dump from being restored
+$t->query('INSERT INTO fleet.quota (tenant_id, vehicles, rules, geofences, alerts_per_day) VALUES (1, 1, 1, 1, 1)');
 $t->query('SELECT fleet.tick()');
 $t->stop_fleetd;
 
