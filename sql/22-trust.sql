@@ -73,6 +73,12 @@ CREATE FUNCTION fleet.require(tenant_id integer, area text, level text, vehicle_
 COMMENT ON FUNCTION fleet.require(integer, text, text, bigint) IS
     'An error unless this session may act for a tenant, and for a vehicle if one is given; the same error whether they exist or not';
 
+CREATE FUNCTION fleet.serves_tenant(tenant_id integer) RETURNS boolean
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'serves_tenant';
+COMMENT ON FUNCTION fleet.serves_tenant(integer) IS 'Private: whether this session may send reports of a tenant, and so take its commands: a daemon that is bound to none serves all';
+REVOKE ALL ON FUNCTION fleet.serves_tenant(integer) FROM PUBLIC;
+
 CREATE FUNCTION fleet.grant_tenant(role_name name, tenant_id integer) RETURNS void
     LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
     SET search_path = pg_catalog, fleet, pg_temp

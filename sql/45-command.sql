@@ -275,7 +275,7 @@ BEGIN
            (extract(epoch FROM c.expires_at - clock_timestamp()) * 1000)::bigint
       FROM jsonb_to_recordset(peers) x (peer integer, source_id integer, device text)
       JOIN fleet.source s ON s.source_id = x.source_id AND s.revoked_at IS NULL AND coalesce(s.expires_at > clock_timestamp(), true)
-                         AND coalesce(x.device = ANY (s.devices), true)
+                         AND coalesce(x.device = ANY (s.devices), true) AND fleet.serves_tenant(s.tenant_id)
       JOIN fleet.device d ON d.tenant_id = s.tenant_id AND d.identity = x.device
       LEFT JOIN LATERAL (SELECT o.command_id, o.expires_at FROM fleet.command o
                           WHERE o.vehicle_id = d.vehicle_id AND o.state IN ('queued', 'sent')
@@ -308,7 +308,7 @@ BEGIN
               ORDER BY r.command_id, r.claim
     LOOP
         SELECT c.* INTO k FROM fleet.command c WHERE c.command_id = x.command_id FOR NO KEY UPDATE;
-        CONTINUE WHEN NOT FOUND OR k.state NOT IN ('queued', 'sent');
+        CONTINUE WHEN NOT FOUND OR k.state NOT IN ('queued', 'sent') OR NOT fleet.serves_tenant(k.tenant_id);
         moment := clock_timestamp();
         IF k.expires_at <= moment THEN
             UPDATE fleet.command c SET state = 'expired', expired_at = moment, xact_id = pg_current_xact_id()
@@ -373,7 +373,7 @@ BEGIN
             UPDATE fleet.command c
                SET state = CASE WHEN c.attempts > 1 THEN 'sent' ELSE 'queued' END, attempts = c.attempts - 1,
                    sent_at = CASE WHEN c.attempts > 1 THEN c.sent_at END, claimed_by = NULL, leased_until = NULL, xact_id = pg_current_xact_id()
-             WHERE c.command_id = x.command_id AND c.state = 'sent' AND c.claimed_by = daemon;
+             WHERE c.command_id = x.command_id AND c.state = 'sent' AND c.claimed_by = daemon AND fleet.serves_tenant(c.tenant_id);
         ELSE
             UPDATE fleet.command c
                SET state = CASE WHEN x.outcome = 'confirmed' THEN 'confirmed' ELSE 'failed' END,
@@ -387,7 +387,7 @@ BEGIN
                    leased_until = NULL, xact_id = pg_current_xact_id()
              -- an answer over another connection than it was sent by counts from the same device only; one over the
              -- same connection came in time, since the daemon waits no longer, although it may be told late
-             WHERE c.command_id = x.command_id
+             WHERE c.command_id = x.command_id AND fleet.serves_tenant(c.tenant_id)
                AND (c.state = 'sent' OR (c.state = 'expired' AND c.claimed_by = daemon AND x.source_id IS NULL AND x.written))
                AND (x.source_id IS NULL OR c.sent_source = x.source_id)
                AND (x.device IS NULL OR c.sent_device = x.device);

@@ -102,13 +102,13 @@ BEGIN
     SELECT o.tenant_id, p.new, o.vehicle_id
       FROM ROWS FROM (unnest(sources), unnest(rekey_from_sources.old), unnest(rekey_from_sources.new))
            WITH ORDINALITY AS p (source_id, old, new, place)
-      JOIN fleet.source s ON s.source_id = p.source_id AND s.revoked_at IS NULL
+      JOIN fleet.source s ON s.source_id = p.source_id AND s.revoked_at IS NULL AND fleet.serves_tenant(s.tenant_id)
       JOIN fleet.device o ON o.tenant_id = s.tenant_id AND o.identity = p.old
      WHERE p.new IS NOT NULL ORDER BY o.tenant_id, p.new, p.place
     ON CONFLICT ON CONSTRAINT device_pkey DO NOTHING;
     GET DIAGNOSTICS added = ROW_COUNT;
     PERFORM fleet.rekey_scopes(t, rekey_from_sources.old, rekey_from_sources.new)
-       FROM (SELECT DISTINCT s.tenant_id FROM fleet.source s WHERE s.source_id = ANY (sources) AND s.revoked_at IS NULL) x (t);
+       FROM (SELECT DISTINCT s.tenant_id FROM fleet.source s WHERE s.source_id = ANY (sources) AND s.revoked_at IS NULL AND fleet.serves_tenant(s.tenant_id)) x (t);
     RETURN added;
 END
 $$;

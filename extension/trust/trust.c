@@ -60,6 +60,7 @@ PG_FUNCTION_INFO_V1(require);
 PG_FUNCTION_INFO_V1(session_subject);
 PG_FUNCTION_INFO_V1(acting_role);
 PG_FUNCTION_INFO_V1(session_tenant);
+PG_FUNCTION_INFO_V1(serves_tenant);
 
 bool
 trust_find_level(const char *name, TrustLevel *level)
@@ -413,6 +414,13 @@ session_tenant(PG_FUNCTION_ARGS)
 	if (!superuser_arg(GetUserId()) && granted(GetUserId(), &tenants) == 1)
 		PG_RETURN_INT32(tenants[0]);
 	PG_RETURN_INT32(FIRST_TENANT);
+}
+
+/* serves_tenant(tenant_id integer) returns boolean: as a sender of reports, and so as a daemon, does this session act for it? */
+Datum
+serves_tenant(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(trust_allows_ingest(asking_user(), PG_GETARG_INT32(0)));
 }
 
 /* acting_role() returns text: the caller's, in a function with its owner's rights too */

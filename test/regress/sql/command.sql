@@ -199,14 +199,34 @@ SELECT fleet.daemon_channel_name();
 RESET ROLE;
 \set VERBOSITY default
 
--- 11. Sending and cancelling are in the audit log
+-- 11. A daemon that is bound to a tenant takes, reports and renames nothing of another
+SELECT fleet.grant_tenant('regress_command_daemon', 146);
+SELECT fleet.send_command(:bus, 'bound') AS bound \gset
+SELECT fleet.send_command(:foreign_car, 'bound') AS bound_foreign \gset
+UPDATE fleet.command SET state = 'failed', failed_at = now() WHERE tenant_id IN (145, 146) AND state IN ('queued', 'sent') AND name <> 'bound';
+SET ROLE regress_command_daemon;
+SELECT * FROM pg_temp.pending('c-2', :source);
+SELECT * FROM pg_temp.claim('d', :bound, 'c-2', :source);
+SELECT fleet.rekey_from_sources(ARRAY[:source]::integer[], '{c-2}', '{c-mine}');
+SELECT has_one FROM pg_temp.pending('c-1', :elsewhere);
+SELECT name, attempts FROM pg_temp.claim('d', :bound_foreign, 'c-1', :elsewhere);
+RESET ROLE;
+SELECT name FROM pg_temp.claim('e', :bound, 'c-2', :source);
+SET ROLE regress_command_daemon;
+SELECT pg_temp.report('e', :bound, '{"outcome": "released"}') AS released, pg_temp.report('e', :bound, '{"outcome": "confirmed"}') AS confirmed,
+       pg_temp.report('d', :bound_foreign, '{"outcome": "confirmed"}') AS of_its_own;
+RESET ROLE;
+SELECT state FROM fleet.command WHERE command_id = :bound;
+
+-- 12. Sending and cancelling are in the audit log
 SELECT action, count(*) FROM fleet.audit_log WHERE tenant_id = 145 AND action LIKE 'command.%' GROUP BY 1 ORDER BY 1;
 
--- 12. They go with their vehicle
+-- 13. They go with their vehicle
 DELETE FROM fleet.vehicle WHERE vehicle_id = :bus;
 SELECT count(*) FROM fleet.command WHERE vehicle_id = :bus;
 
 DROP FUNCTION pg_temp.pending, pg_temp.claim, pg_temp.report;
 SELECT fleet.revoke_tenant('regress_command_operator', 145), fleet.revoke_tenant('regress_command_reader', 145);
+SELECT fleet.revoke_tenant('regress_command_daemon', 146);
 DROP ROLE regress_command_operator, regress_command_reader, regress_command_daemon;
 DELETE FROM fleet.command WHERE tenant_id IN (145, 146);
