@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "adapter.h"
 #include "adapters/teltonika.h"
@@ -186,11 +187,15 @@ static bool
 read_password(Table *table, const char *where, SourceConfig *source)
 {
 	char		password[PASSWORD_MAX + 1];
+	struct stat st;
 	FILE	   *file;
 	size_t		n;
 
 	if (source->password != NULL)
 		return config_fail(table, where, "\"password\" and \"password_file\" exclude each other");
+	/* Everything would wait for who writes into a pipe. */
+	if (stat(source->password_file, &st) == 0 && !S_ISREG(st.st_mode))
+		return config_fail(table, where, "\"password_file\" is no regular file");
 	file = fopen(source->password_file, "r");
 	if (file == NULL)
 		return config_fail(table, where, "cannot open \"password_file\"");

@@ -190,6 +190,7 @@ conn_close(Conn *conn, StatCounter reason, const char *detail)
 		if (conn->state == CONN_CLOSING)
 			io_end(conn->fd, conn->ssl);
 		SSL_free(conn->ssl);
+		conn->ssl = NULL;
 	}
 	close(conn->fd);
 	buf_release(&conn->in);

@@ -540,7 +540,8 @@ conn_read(Conn *conn)
 	{
 		if (budget > 0)
 			stats_inc(STAT_BUDGET_ENDED);
-		if (io_pending(conn->ssl) && (conn->state == CONN_HELLO || conn->state == CONN_OPEN))
+		/* It may have come to its end meanwhile. */
+		if ((conn->state == CONN_HELLO || conn->state == CONN_OPEN) && io_pending(conn->ssl))
 			event_active(&conn->readable, EV_READ, 0);
 	}
 }

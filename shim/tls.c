@@ -14,6 +14,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define FILE_MAX ((off_t) 64 << 20)	/* a list with some million certificates */
+
 struct TlsContext
 {
 	SSL_CTX    *ctx;
@@ -30,6 +32,27 @@ say(const char *what, const char *path, char *err, size_t errlen)
 
 	snprintf(err, errlen, "%s \"%s\": %s", what, path, reason ? reason : "not usable");
 	ERR_clear_error();
+}
+
+/*
+ * Files are read while everything else waits: a pipe would be waited for without
+ * end, and so might be what has no end itself.
+ */
+static bool
+is_file(const char *what, const char *path, char *err, size_t errlen)
+{
+	struct stat st;
+
+	/* One that is not there is reported by who opens it. */
+	if (stat(path, &st) != 0)
+		return true;
+	if (!S_ISREG(st.st_mode))
+		snprintf(err, errlen, "%s \"%s\": is no regular file", what, path);
+	else if (st.st_size > FILE_MAX)
+		snprintf(err, errlen, "%s \"%s\": is too long", what, path);
+	else
+		return true;
+	return false;
 }
 
 static TlsContext *
@@ -81,12 +104,16 @@ read_crls(const char *path)
 bool
 tls_crl_read(TlsContext *context, const char *client_ca, const char *client_crl, char *err, size_t errlen)
 {
-	X509_STORE *store = X509_STORE_new();
+	X509_STORE *store;
 	STACK_OF(X509_CRL) *crls = NULL;
 	struct stat file = {0};
 	bool		done;
 
+	if (!is_file("client_ca", client_ca, err, errlen) ||
+		(client_crl != NULL && !is_file("client_crl", client_crl, err, errlen)))
+		return false;
 	ERR_clear_error();
+	store = X509_STORE_new();
 	if (store == NULL || X509_STORE_load_file(store, client_ca) != 1)
 	{
 		say("client_ca", client_ca, err, errlen);
@@ -166,9 +193,12 @@ tls_peer_revoked(const TlsContext *context, struct ssl_st *ssl)
 TlsContext *
 tls_context_new(const TlsFiles *files, char *err, size_t errlen)
 {
-	SSL_CTX    *ctx = SSL_CTX_new(TLS_server_method());
+	SSL_CTX    *ctx;
 	TlsContext *context;
 
+	if (!is_file("certificate", files->certificate, err, errlen) || !is_file("key", files->key, err, errlen))
+		return NULL;
+	ctx = SSL_CTX_new(TLS_server_method());
 	if (ctx == NULL)
 		return fail(NULL, "certificate", files->certificate, err, errlen);
 	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
@@ -227,9 +257,14 @@ tls_session(TlsContext *context)
 TlsContext *
 tls_client_context_new(const char *ca, const char *certificate, const char *key, char *err, size_t errlen)
 {
-	SSL_CTX    *ctx = SSL_CTX_new(TLS_client_method());
+	SSL_CTX    *ctx;
 	TlsContext *context;
 
+	if ((strcmp(ca, "system") != 0 && !is_file("ca", ca, err, errlen)) ||
+		(certificate != NULL && !is_file("certificate", certificate, err, errlen)) ||
+		(key != NULL && !is_file("key", key, err, errlen)))
+		return NULL;
+	ctx = SSL_CTX_new(TLS_client_method());
 	if (ctx == NULL)
 		return fail(NULL, "ca", ca, err, errlen);
 	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);

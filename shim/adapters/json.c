@@ -128,11 +128,16 @@ is_confirmation(const char *line, size_t len)
 	return (size_t) (end - line) >= sizeof(word) - 1 && memcmp(line, word, sizeof(word) - 1) == 0;
 }
 
-/* {"confirm":{"id":7,"ok":true,"answer":"..."}}: not counted; one that is none goes to quarantine. */
+/*
+ * {"confirm":{"id":7,"ok":true,"answer":"..."}}: not counted; one that is none goes
+ * to quarantine.  Who has proved what it is answers for nobody else.
+ */
 static DecodeStatus
 json_confirmation(Session *session, const char *line, size_t len, Decoded *out)
 {
-	if (command_read_answer(line, len, "confirm", (Str) {NULL, 0}, out))
+	Str			device = {session->certificate, (uint32_t) strlen(session->certificate)};
+
+	if (command_read_answer(line, len, "confirm", device, out))
 		return DECODE_IGNORED;
 	record_reset(out->record);
 	out->record->received_at_us = session->now_us;

@@ -134,6 +134,12 @@ test_json(void)
 	feed_bytes(&feed, LITERAL("{\"confirm\":{\"id\":7}}\n"), 0);
 	is_int(feed.nanswers, 0, "who takes no commands confirms none");
 	feed.session.takes_commands = true;
+	feed_bytes(&feed, LITERAL("{\"confirm\":{\"id\":7}}\n"), 0);
+	is_str(feed.answer.device, "", "a gateway confirms for any device behind it");
+	snprintf(feed.session.certificate, sizeof(feed.session.certificate), "car");
+	feed_bytes(&feed, LITERAL("{\"confirm\":{\"id\":8}}\n"), 0);
+	ok(feed.nanswers == 2 && strcmp(feed.answer.device, "car") == 0, "... a certificate for its own only");
+	feed.session.certificate[0] = '\0';
 	is_int(give(7, "lock", "{}", &why), COMMAND_WRITTEN, "a command");
 	is_str(feed_out_text(&feed), "{\"command\":{\"id\":7,\"device\":\"car \\\"7\\\"\",\"name\":\"lock\",\"arguments\":{},"
 		   "\"expires\":\"2025-01-15T14:37:18.000Z\"}}\n", "... is a line");

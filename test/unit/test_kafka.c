@@ -270,6 +270,7 @@ test_settings(void)
 		{BASIC ",\"mechanism\":\"NONE\"", "sources[0]: \"mechanism\" must be PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or GSSAPI"},
 		{BASIC ",\"password\":\"p\"", "sources[0]: \"password\" needs \"user\""},
 		{BASIC ",\"user\":\"u\",\"password_file\":\"/nowhere/to/be/found\"", "sources[0]: cannot open \"password_file\""},
+		{BASIC ",\"user\":\"u\",\"password_file\":\"/dev/zero\"", "sources[0]: \"password_file\" is no regular file"},
 		{BASIC ",\"options\":[]", "sources[0].options: must be an object"},
 	};
 	static const char *const refused_options[][2] = {
