@@ -97,6 +97,34 @@ my @families = $text{'shim/stats.c'} =~ /^\t\[\w+\] = \{"(\w+)"/mg;
 my %seen;
 is_deeply([ grep { !$seen{$_}++ && $all_documents !~ /\b(fleetd_)?$_\b/ } @families ], [], 'every metric of fleetd is documented');
 
+# Metrics, their labels and events of the log: each is documented, and nothing
+# else is.
+my $operations = $text{'docs/operations.md'};
+my ($metrics) = $operations =~ /^## Metrics$(.*?)^## /ms;
+my %values = map { $_ => 1 } $text{'shim/stats.c'} =~ /^\t\[\w+\] = \{"\w+", "\w+", "(\w+)"/mg;
+is_deeply([ grep { !/^\d+$|^other$/ && $all_documents !~ /\b$_\b/ } sort keys %values ], [], '... and every value of a label');
+my %family = map { $_ => 1 } $text{'shim/stats.c'} =~ /(?:\{"|fleetd_)([a-z]\w+)/g;
+is_deeply([ grep { !$family{$_} && $_ ne 'metric' } map { /\w+/g } map { s/\{\w+\}| and others//gr } $metrics =~ /^\| (\w[^|]*?) \|/mg ],
+	[], '... and no other one');
+my %event;
+foreach my $source (grep { m{^shim/.*\.c$} } @source)
+{
+	while ($text{$source} =~ /\blog_(debug|info|warning|error|fatal|at|write)\(([^;]*)\);/g)
+	{
+		my ($call) = split /\blog_(?:str|int|num)\(/, $2;
+		$event{$_} = $source foreach $call =~ /"(\w+)"/g;
+	}
+	$event{$1} = $source while $text{$source} =~ /write_line\([^"]*"(\w+)"/g;
+}
+cmp_ok(scalar keys %event, '>', 80, 'the events of the log were found');
+is_deeply([ grep { $all_documents !~ /\b$_\b/ } sort keys %event ], [], '... each is documented');
+my ($events) = $operations =~ /^## Log$(.*?)^## /ms;
+is_deeply([ grep { !$event{$_} && $_ ne 'event' && !/_\.\.\.$/ } map { split /, / } $events =~ /^\| (\w[^|]*?) \|/mg ], [], '... and no other one');
+
+# Packages
+my ($needed) = $text{'tools/install-deps'} =~ /^packages='(.*?)'/ms;
+is_deeply([ grep { $text{'docs/install.md'} !~ /[ |]\Q$_\E[ ,;]/ } split ' ', $needed ], [], 'docs/install.md names the packages of tools/install-deps');
+
 # 5. Form
 is_deeply([ grep { $_ !~ m{/expected/} && $text{$_} =~ /[ \t]$/m } @source ], [], 'no line ends in blanks');
 is_deeply([ grep { length $text{$_} && $text{$_} !~ /\n\z/ } @source ], [], 'every file ends with a newline');
