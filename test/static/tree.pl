@@ -78,6 +78,7 @@ foreach my $document (@documents)
 	}
 }
 is_deeply(\@dead, [], 'every link of the documents leads somewhere');
+is_deeply([ grep { m{^docs/} && index($text{'README.md'}, "]($_)") < 0 } @documents ], [], 'README.md leads to every page');
 my $all_documents = join "\n", map { $text{$_} } @documents;
 
 my @settings = map { $text{$_} =~ /DefineCustom\w+Variable\(\s*"(fleet\.\w+)"/g } grep { /^extension.*\.c$/ } @source;
@@ -120,6 +121,14 @@ cmp_ok(scalar keys %event, '>', 80, 'the events of the log were found');
 is_deeply([ grep { $all_documents !~ /\b$_\b/ } sort keys %event ], [], '... each is documented');
 my ($events) = $operations =~ /^## Log$(.*?)^## /ms;
 is_deeply([ grep { !$event{$_} && $_ ne 'event' && !/_\.\.\.$/ } map { split /, / } $events =~ /^\| (\w[^|]*?) \|/mg ], [], '... and no other one');
+
+# Paths of the tree that documents name
+is_deeply([ map { my $page = $_; map { "$page: $_" } grep { !-e && !/acme/ } $text{$page} =~ m{(?<![\w./-])((?:docs|shim|sql|test|tools|bench|extension)/[\w./-]*\w)}g }
+		grep { $_ ne 'CHANGELOG.md' } @documents ], [], 'every path that the documents name is there');
+
+my %known = map { m{([^/]+)$} => 1 } @files;
+is_deeply([ map { my $page = $_; map { "$page: $_" } grep { !$known{$_} && !/acme/ } $text{$page} =~ m{(?<![\w./*_-])([a-z]\w*\.(?:[ch]|pl|spec))\b}g }
+		grep { m{^docs/} && $_ ne "docs/types.md" } @documents ], [], '... and every file');
 
 # Packages
 my ($needed) = $text{'tools/install-deps'} =~ /^packages='(.*?)'/ms;
