@@ -161,6 +161,7 @@ CREATE FUNCTION fleet.replay_quarantine(tenant_id integer, code text DEFAULT NUL
 DECLARE
     part record;
     outcome record;
+    over bigint[];
 BEGIN
     PERFORM fleet.require(tenant_id, 'quarantine', 'operator');
     IF fleet.allowed_vehicles() IS NOT NULL THEN
@@ -186,19 +187,25 @@ BEGIN
         marked AS (
             UPDATE fleet.quarantine q SET replayed_at = clock_timestamp()
               FROM chosen c WHERE q.quarantine_id = c.quarantine_id)
-        SELECT c.source_id, jsonb_agg(c.report ORDER BY c.quarantine_id) AS reports
+        SELECT c.source_id, jsonb_agg(c.report ORDER BY c.quarantine_id) AS reports,
+               array_agg(c.quarantine_id ORDER BY c.quarantine_id) AS ids
           FROM chosen c GROUP BY c.source_id ORDER BY c.source_id
     LOOP
         SELECT * INTO outcome FROM fleet.ingest_json(part.source_id, part.reports);
-        replayed := replayed + outcome.received;
+        -- what was beyond the quota of events is nowhere else: it stays
+        SELECT coalesce(array_agg(part.ids[(r ->> 'ordinal')::integer]), '{}') INTO over
+          FROM jsonb_array_elements(outcome.refused) r
+         WHERE r ->> 'code' = 'over_quota' AND r ->> 'field' = 'events_per_second';
+        UPDATE fleet.quarantine q SET replayed_at = NULL WHERE q.quarantine_id = ANY (over);
+        replayed := replayed + outcome.received - cardinality(over);
         accepted := accepted + outcome.accepted;
         repeated := repeated + outcome.repeated;
-        rejected := rejected + outcome.rejected;
+        rejected := rejected + outcome.rejected - cardinality(over);
     END LOOP;
     PERFORM fleet.audit('quarantine.replay', tenant_id, 'quarantine', NULL,
         jsonb_strip_nulls(jsonb_build_object('code', code, 'since', since, 'replayed', replayed, 'accepted', accepted)));
 END
 $$;
 COMMENT ON FUNCTION fleet.replay_quarantine(integer, text, timestamptz, integer) IS
-    'Sends decoded reports of quarantine through the pipeline again, for one defect code or all; what is still refused comes back as a new row';
+    'Sends decoded reports of quarantine through the pipeline again, for one defect code or all; what is still refused comes back as a new row, what is beyond the quota of events stays';
 REVOKE ALL ON FUNCTION fleet.replay_quarantine(integer, text, timestamptz, integer) FROM PUBLIC;

@@ -235,6 +235,30 @@ test_devices(void)
 	all_gone("and gone");
 }
 
+/* What is not stored gets no answer, what came before it does. */
+static void
+test_quota(void)
+{
+	ListenerConfig trackers = {.adapter = &tracker,.source = 7};
+	int			fd;
+
+	listener = &trackers;
+	fd = peer_open();
+	peer_send(fd, "RRRR");
+	is_int(nrows, 4, "four frames");
+	decide(0, SINK_ACCEPTED, "", "");
+	decide(1, SINK_REJECTED, "over_quota", "device");
+	decide(2, SINK_REJECTED, "over_quota", "events_per_second");
+	decide(3, SINK_ACCEPTED, "", "");
+	settle(0);
+	nrows = 0;
+	is_str(peer_read(fd), "R1R1$", "beyond a quota: those before it are acknowledged, then it ends");
+	is_int(stats_counters[STAT_CLOSED_QUOTA], 1, "which is counted");
+	peer_close(fd);
+	listener = &cf->listeners[0];
+	all_gone("gone");
+}
+
 static void
 test_source(void)
 {
@@ -328,6 +352,7 @@ main(void)
 	test_claiming();
 	test_remains();
 	test_devices();
+	test_quota();
 	test_source();
 	test_networks();
 	test_drain();

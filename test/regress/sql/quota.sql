@@ -155,7 +155,24 @@ INSERT INTO fleet.ingest (source_id, device, event_time, latitude, longitude) VA
 SELECT accepted, rejected FROM fleet.last_batch();
 UPDATE fleet.quota SET events_per_second = NULL WHERE tenant_id = 150;
 
--- 9. Alerts of a day
+-- 9. What is replayed stays in quarantine when it is beyond the quota
+UPDATE fleet.quota SET events_per_second = 0.2 WHERE tenant_id = 150;
+UPDATE fleet.tenant SET auto_register = false WHERE tenant_id = 150;
+DELETE FROM fleet.quarantine WHERE tenant_id = 150;
+\c -
+INSERT INTO fleet.ingest (source_id, device, event_time, latitude, longitude) VALUES (:small, 'waits', now(), 50, 8), (:small, 'waits', now() + interval '1 ms', 50, 8.5);
+\c -
+INSERT INTO fleet.ingest (source_id, device, event_time, latitude, longitude) VALUES (:small, 'waits', now() + interval '2 ms', 50, 9), (:small, 'waits', now() + interval '3 ms', 50, 10);
+SELECT fleet.register_device(150, 'waits') IS NOT NULL AS registered;
+\c -
+SELECT * FROM fleet.replay_quarantine(150);
+SELECT code, replayed_at IS NOT NULL AS replayed, report ->> 'longitude' AS longitude, value FROM fleet.quarantine WHERE tenant_id = 150 ORDER BY quarantine_id;
+UPDATE fleet.quota SET events_per_second = NULL WHERE tenant_id = 150;
+SELECT * FROM fleet.replay_quarantine(150, 'unknown_device');
+SELECT count(*) FROM fleet.event JOIN fleet.vehicle v USING (tenant_id, vehicle_id) WHERE v.name = 'waits';
+UPDATE fleet.tenant SET auto_register = true WHERE tenant_id = 150;
+
+-- 10. Alerts of a day
 UPDATE fleet.quota SET alerts_per_day = 3 WHERE tenant_id = 150;
 SELECT alerts_today FROM fleet.quota_usage WHERE tenant_id = 150;
 DELETE FROM fleet.rule WHERE tenant_id = 150;
@@ -190,7 +207,7 @@ ROLLBACK;
 INSERT INTO fleet.ingest (source_id, device, event_time, latitude, longitude, speed_kmh) VALUES (:small, 'car 11', now(), 50, 8, 122), (:small, 'car 12', now(), 50, 8, 122);
 SELECT v.name, a.kind FROM fleet.alert a JOIN fleet.vehicle v USING (vehicle_id) WHERE a.tenant_id = 150 AND v.name ~ 'car 1.' ORDER BY alert_id;
 
--- 10. Who may see it and who may change it
+-- 11. Who may see it and who may change it
 CREATE ROLE regress_quota_admin;
 GRANT fleet_admin TO regress_quota_admin;
 CREATE ROLE regress_quota_owner;
