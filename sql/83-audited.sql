@@ -25,3 +25,10 @@ SELECT fleet.audit_table('fleet.source', 'source', 'source_id', 'devices');
 SELECT fleet.audit_table('fleet.source_token', 'token', 'prefix', 'token_sha256');
 SELECT fleet.audit_table('fleet.rule', 'rule', 'rule_id');
 SELECT fleet.audit_table('fleet.geofence', 'geofence', 'geofence_id', 'area');
+
+-- a vehicle takes its alerts, visits and commands with it; registering is
+-- everyday work.  Its number is kept, not its name.
+CREATE TRIGGER audit_delete AFTER DELETE ON fleet.vehicle REFERENCING OLD TABLE AS old_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION fleet.audit_change('vehicle', 'vehicle_id', 'vehicle_id', 'tenant_id', 'name', 'vehicle_type', 'attributes', 'created_at');
+CREATE TRIGGER audit_truncate AFTER TRUNCATE ON fleet.vehicle
+    FOR EACH STATEMENT EXECUTE FUNCTION fleet.audit_change('vehicle', 'vehicle_id');

@@ -68,6 +68,9 @@ SELECT fleet.rekey_devices(494, '{a}', '{b}');
 SELECT replayed FROM fleet.replay_quarantine(494);
 SELECT fleet.rotate_channels(494) IS NOT NULL AS rotated;
 SELECT count(*) > 0 AS erased FROM fleet.erase_vehicle(:v);
+-- nor does one go that is deleted without a trace
+INSERT INTO fleet.vehicle (tenant_id, name) VALUES (494, 'deleted');
+DELETE FROM fleet.vehicle WHERE tenant_id = 494 AND name = 'deleted';
 RESET ROLE;
 SELECT action, object_type, detail - 'since' - '{pin}'::text[] AS detail FROM noted();
 -- the end of a grant, and of a tenant whose log stays
