@@ -116,6 +116,14 @@ sweep_geofences(TimestampTz now)
 }
 
 static void
+end_blockers(void)
+{
+	static SPIPlanPtr plan = NULL;
+
+	(void) plan_select(&plan, "SELECT fleet.end_blockers()", 0, NULL, NULL);
+}
+
+static void
 expire_commands(void)
 {
 	static SPIPlanPtr plan = NULL;
@@ -141,6 +149,9 @@ tick(PG_FUNCTION_ARGS)
 	SPI_connect();
 	MemoryContextSwitchTo(context);
 	owner_begin(&guard);
+
+	/* before any lock, since somebody may hold it who should not */
+	end_blockers();
 
 	/*
 	 * The table first, as every pipeline does, but without waiting: a statement
