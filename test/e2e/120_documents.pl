@@ -6,7 +6,7 @@ use warnings;
 use FleetTest;
 use Test::More;
 
-my $t = FleetTest->new(listeners => [ 'json', 'http' ]);
+my $t = FleetTest->new(listeners => [ 'json', 'http', 'mqtt' ]);
 
 sub blocks
 {
@@ -140,7 +140,7 @@ foreach my $page (@pages)
 }
 cmp_ok($checked, '>=', 15, 'the configurations were found');
 
-# 7. The tutorial's socket, and HTTP's first request
+# 7. First requests: the tutorial's socket, HTTP, MQTT
 my ($socket) = blocks('docs/tutorial.md', 'sh');
 my $token = $t->create_source(1, 'for the tutorial');
 $socket =~ s/\| nc .*//;
@@ -151,10 +151,19 @@ is($client->read_json->{auth}, 'ok', 'the token of docs/tutorial.md is taken');
 is_deeply($client->read_json, { ack => 1, rejected => [ { line => 1, code => 'time_too_old', field => 'event_time' } ] },
 	'... and the report answered as it is told');
 my ($request) = blocks('docs/http.md', 'sh');
-my $now = iso_time(time);
 $request =~ s/127\.0\.0\.1:7080/'127.0.0.1:' . $t->port('http')/e;
-$request =~ s/2025-01-15T14:32:18Z/$now/;
 $request =~ s/^curl/curl -sS/;
 is(`$request`, (blocks('docs/http.md', 'json'))[0], 'the request of docs/http.md is answered as it is told');
+
+my ($publish) = slurp('docs/protocols/mqtt.md') =~ /^Try it: `(mosquitto_pub .*)`$/m;
+SKIP:
+{
+	skip 'mosquitto_pub is not installed', 2 unless grep { -x "$_/mosquitto_pub" } split /:/, $ENV{PATH};
+	$publish =~ s/-p 1883/'-p ' . $t->port('mqtt')/e;
+	$publish =~ s/TOKEN/$token/;
+	is(system($publish), 0, 'mosquitto_pub publishes as docs/protocols/mqtt.md tells');
+	$t->wait_for_query("SELECT count(*) FROM fleet.telemetry WHERE vehicle = 'car-7'", 1);
+	pass('... and the report is stored');
+}
 
 done_testing();
