@@ -4,6 +4,7 @@ use strict;
 use warnings;
 
 use FleetTest;
+use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils ();
 use Test::More;
 
@@ -113,7 +114,21 @@ foreach my $form ('custom', 'plain')
 		(SELECT FROM pg_index x WHERE x.indrelid = i.inhrelid AND x.indisprimary AND x.indisvalid)"), '0', "$form: each with its primary key");
 }
 
-# 3. The restored database works on
+# 3. A cluster that has not seen the extension's roles
+my $elsewhere = PostgreSQL::Test::Cluster->new('elsewhere');
+$elsewhere->init;
+$elsewhere->append_conf('postgresql.conf', `tools/test-conf build/stage` . 'port = ' . $elsewhere->port . "\n");
+$elsewhere->start;
+$elsewhere->safe_psql('postgres', 'CREATE ROLE viewer LOGIN');
+$elsewhere->safe_psql('postgres', 'CREATE DATABASE fleet');
+$elsewhere->command_ok([ 'pg_restore', '-1', '-d', $elsewhere->connstr('fleet'), "$dir/custom" ], 'restore into another cluster, in one transaction');
+my $log = 'SELECT * FROM fleet.audit_log ORDER BY tenant_id, audit_id';
+is($elsewhere->safe_psql('fleet', $log), $node->safe_psql('restored_custom', $log), 'the audit log is the one that was dumped');
+is($elsewhere->safe_psql('fleet', 'SELECT * FROM fleet.verify_audit()'), '', 'and it is whole');
+is($elsewhere->safe_psql('fleet', "SELECT count(*) FROM fleet.audit_log WHERE action = 'role.create'"), '1', 'which tells of the roles');
+$elsewhere->stop;
+
+# 4. The restored database works on
 $node->safe_psql('restored_custom', 'SELECT fleet.after_restore()');
 $node->safe_psql('postgres', 'ALTER DATABASE fleet RENAME TO gone; ALTER DATABASE restored_custom RENAME TO fleet');
 my $last_batch = $t->query('SELECT max(batch_id) FROM fleet.batch');
