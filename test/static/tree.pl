@@ -37,6 +37,8 @@ is_deeply([ grep { m{^extension/.*\.[ch]$} && $text{$_} =~ m{#include "(\.\./)*s
 	[], 'the extension includes nothing of the daemon');
 is_deeply([ grep { m{^shim/.*\.[ch]$} && $text{$_} =~ /#include "(\w+\/)*(postgres\.h|extension)/ } @source ],
 	[], 'the daemon includes nothing of the server');
+my @meta = $text{'META.json'} =~ /"(?:version|file)": "([\w.\/-]*)"/g;
+is_deeply([ grep { !/^\Q$version\E\.\d+$/ && $_ ne "build/fleet--$version.sql" && $_ ne '1.0.0' } @meta ], [], 'META.json is of that version');
 my %core = map { $_ => 1 } qw(adapter.h buf.h record.h);
 
 # 2. SQL
