@@ -319,12 +319,16 @@ take_event(void *context, const PGresult *r, int row)
  * as JSON.
  */
 static void
-take_salvaged(Tally *quarantine, const char *raw)
+take_salvaged(Tally *quarantine, const char *raw, size_t len)
 {
-	struct json_object *row = json_tokener_parse(raw);
+	/* No zero byte follows the bytes. */
+	struct json_tokener *tokener = json_tokener_new();
+	struct json_object *row = tokener != NULL ? json_tokener_parse_ex(tokener, raw, (int) len) : NULL;
 	struct json_object *device;
 	struct json_object *time;
 
+	if (tokener != NULL)
+		json_tokener_free(tokener);
 	if (json_object_is_type(row, json_type_object) && json_object_object_get_ex(row, "device", &device) &&
 		json_object_is_type(device, json_type_string) &&
 		json_object_object_get_ex(row, "event_time", &time) &&
@@ -354,8 +358,10 @@ take_quarantine(void *context, const PGresult *r, int row)
 		size_t		len;
 		unsigned char *raw = PQunescapeBytea((const unsigned char *) PQgetvalue(r, row, 2), &len);
 
-		if (PQgetisnull(r, row, 1) && raw[0] == '{')
-			take_salvaged(context, (const char *) raw);
+		if (raw == NULL)
+			return;
+		if (PQgetisnull(r, row, 1) && len > 0 && raw[0] == '{')
+			take_salvaged(context, (const char *) raw, len);
 		while (len > 0 && (raw[len - 1] == '\n' || raw[len - 1] == '\r'))
 			len--;
 		tally_add(context, nonzero(hash_bytes(HASH_START, raw, len)));
