@@ -66,6 +66,11 @@ build/fuzz/fuzz_types: test/fuzz/types/fuzz_types.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -g -O1 -Wall -Wextra -I$(includedir) -o $@ $< -L$(libdir) -lpq
 
+build/fuzz/fuzz_login: test/fuzz/types/fuzz_login.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -g -O1 -Wall -Wextra -I$(includedir) -o $@ $< -L$(libdir) -lpq -lcrypto
+
 .PHONY: fuzz-types
-fuzz-types: stage build/fuzz/fuzz_types
+fuzz-types: stage build/fuzz/fuzz_types build/fuzz/fuzz_login
 	tools/unprivileged build/fuzz-types test/fuzz/types/run build/fuzz-types build/fuzz/fuzz_types $(or $(FUZZ_SECONDS),30) $(FUZZ_SEED)
+	tools/unprivileged build/fuzz-login test/fuzz/types/run build/fuzz-login build/fuzz/fuzz_login $(or $(FUZZ_SECONDS),30) $(FUZZ_SEED)
