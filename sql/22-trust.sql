@@ -48,12 +48,18 @@ COMMENT ON FUNCTION fleet.allowed_vehicles() IS 'The vehicles that the token of 
 CREATE FUNCTION fleet.vehicle_allowed_support(internal) RETURNS internal
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'vehicle_allowed_support';
-COMMENT ON FUNCTION fleet.vehicle_allowed_support(internal) IS 'Private: tells the planner that fleet.vehicle_allowed refuses nothing, as it nearly always does';
+COMMENT ON FUNCTION fleet.vehicle_allowed_support(internal) IS 'Private: tells the planner that fleet.vehicle_allowed and fleet.tenant_allowed refuse nothing, as is nearly always so, or told by a condition besides';
 REVOKE ALL ON FUNCTION fleet.vehicle_allowed_support(internal) FROM PUBLIC;
 
--- its cost puts it behind the comparison with the tenant
+-- policies must be asked before a query's own conditions, see vehicle_allowed.c
+CREATE FUNCTION fleet.tenant_allowed(tenant_id integer, allowed integer[]) RETURNS boolean
+    LANGUAGE c IMMUTABLE LEAKPROOF PARALLEL SAFE COST 0.0001
+    SUPPORT fleet.vehicle_allowed_support
+    AS 'MODULE_PATHNAME', 'tenant_allowed';
+COMMENT ON FUNCTION fleet.tenant_allowed(integer, integer[]) IS 'For policies: whether a tenant is one of those allowed, an ascending array';
+
 CREATE FUNCTION fleet.vehicle_allowed(vehicle_id bigint, allowed bigint[]) RETURNS boolean
-    LANGUAGE c IMMUTABLE LEAKPROOF PARALLEL SAFE COST 8
+    LANGUAGE c IMMUTABLE LEAKPROOF PARALLEL SAFE COST 0.0001
     SUPPORT fleet.vehicle_allowed_support
     AS 'MODULE_PATHNAME', 'vehicle_allowed';
 COMMENT ON FUNCTION fleet.vehicle_allowed(bigint, bigint[]) IS 'For policies: whether a vehicle is one of those allowed, an ascending array; null allows all';

@@ -139,6 +139,35 @@ UPDATE fleet.contract SET horizon = '10 years', allow_null_island = true WHERE t
 UPDATE fleet.contract SET horizon = '11 years' WHERE tenant_id = 510;
 RESET ROLE;
 
+-- 7. What EXPLAIN ANALYZE shows does not tell whether another's row has a value:
+-- whatever is asked for, the policy has had its turn
+CREATE FUNCTION regress_breach.plan(query text) RETURNS SETOF text LANGUAGE plpgsql AS
+    $$ BEGIN RETURN QUERY EXECUTE 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) ' || query; END $$;
+CREATE FUNCTION regress_breach.alike(relation regclass, yes text, no text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    shown text[];
+BEGIN
+    shown := ARRAY(SELECT (SELECT string_agg(p, E'\n') FROM regress_breach.plan(format('SELECT FROM %s WHERE %s', relation, q)) p WHERE p !~ 'Filter: |Cond: ')
+                     FROM unnest(ARRAY[yes, no]) q);
+    RETURN shown[1] = shown[2];
+END $$;
+SELECT count(*) > 0 AS rules FROM fleet.enable_standard_rules(511);
+INSERT INTO fleet.ingest (source_id, device, event_time, latitude, longitude) VALUES (:theirs, 'zebra', now(), 80, 170);
+SET ROLE regress_breach_reader;
+SET enable_indexscan = off; SET enable_bitmapscan = off; SET enable_indexonlyscan = off;
+SELECT regress_breach.alike('fleet.vehicle', $$name = 'their car 7'$$, $$name = 'nobody'$$) AS vehicle,
+       regress_breach.alike('fleet.vehicle', $$name > 'their' AND name < 'thes'$$, $$name > 'zy' AND name < 'zz'$$) AS vehicles,
+       regress_breach.alike('fleet.device', $$identity > 'y'$$, $$identity > 'zz'$$) AS device,
+       regress_breach.alike('fleet.rule', $$condition ^@ 'battery'$$, $$condition ^@ 'nothing'$$) AS rule,
+       regress_breach.alike('fleet.event', $$location OPERATOR(fleet.>) '(79,169)'$$, $$location OPERATOR(fleet.>) '(89,179)'$$) AS event,
+       regress_breach.alike('fleet.vehicle_state', $$location OPERATOR(fleet.>) '(79,169)'$$, $$location OPERATOR(fleet.>) '(89,179)'$$) AS state;
+RESET enable_indexscan; RESET enable_bitmapscan; RESET enable_indexonlyscan;
+-- an index that begins with the tenant keeps its use
+SET enable_seqscan = off;
+SELECT regress_breach.plan($$SELECT FROM fleet.vehicle WHERE name = 'car'$$);
+RESET enable_seqscan;
+RESET ROLE;
+
 -- The end
 SELECT fleet.revoke_tenant(r, 510) FROM unnest('{regress_breach_reader,regress_breach_admin,regress_breach_pool}'::name[]) r;
 DELETE FROM fleet.login_key WHERE key_id = 'breach';
