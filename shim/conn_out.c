@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "gate.h"
 #include "io.h"
+#include "rate.h"
 
 #define FRAMES_MIN 16
 
@@ -167,10 +168,12 @@ on_decided(void *arg, const SinkOutcome *outcome)
 	if (outcome->seq > conn->counted)
 		return;
 	/* Its frame stays open, so neither that one nor what follows is acknowledged. */
-	if (sink_over_quota(outcome) && !conn->adapter->tells_rejected)
+	if (sink_over_quota(outcome))
 	{
-		conn->over_quota = true;
-		return;
+		rate_hold_source(conn->source_id);
+		conn->over_quota = !conn->adapter->tells_rejected;
+		if (conn->over_quota)
+			return;
 	}
 	conn_frame(conn, outcome->seq)->open--;
 	if (conn->unasked && gate_is_refusal(outcome))

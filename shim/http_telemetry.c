@@ -135,7 +135,11 @@ on_decided(void *arg, const SinkOutcome *outcome)
 	HttpError  *error;
 
 	conn->counts[outcome->verdict]++;
-	conn->over_quota |= sink_over_quota(outcome);
+	if (sink_over_quota(outcome))
+	{
+		rate_hold_source(conn->source_id);
+		conn->over_quota = true;
+	}
 	if (outcome->verdict != SINK_REJECTED || conn->nerrors == ERRORS_MAX)
 		return;
 	if (conn->nerrors == conn->errors_size)

@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "gate.h"
 #include "log.h"
+#include "rate.h"
 #include "stats.h"
 
 #define LEAVE_MS 3000			/* for what is in flight of partitions that are revoked */
@@ -193,7 +194,10 @@ on_decided(void *arg, const SinkOutcome *outcome)
 	}
 	/* Undecided, so its offset is not stored, nor any after it. */
 	if (sink_over_quota(outcome))
+	{
+		rate_hold_source((int32_t) consumer->config->source);
 		partition->over_quota = true;
+	}
 	else
 		offsets_decide(&partition->offsets, outcome->seq);
 }

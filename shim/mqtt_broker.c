@@ -212,6 +212,7 @@ on_decided(void *arg, const SinkOutcome *outcome)
 	/* The same; what else is in flight commits, and is a repeat when it comes again. */
 	if (sink_over_quota(outcome) && outcome->seq > 0)
 	{
+		rate_hold_source((int32_t) broker->config->source);
 		broker->over_quota = true;
 		lose(broker, "over quota");
 		return;

@@ -54,6 +54,13 @@ begin(void)
 	return entries != NULL;
 }
 
+/* Apart from what the source owes for its own rate. */
+static uint64_t
+hold_key(int32_t source_id)
+{
+	return key_of(source_id, (Str) {0}) ^ UINT64_C(0xA5A5A5A5A5A5A5A4);
+}
+
 static RateEntry *
 set_of(uint64_t key)
 {
@@ -70,15 +77,10 @@ wait_until(const RateEntry *entry, int64_t now_ns)
 }
 
 static int64_t
-wait_of(int32_t source_id, Str device, int64_t now)
+wait_of_key(uint64_t key, int64_t now)
 {
-	uint64_t	key;
-	RateEntry  *set;
+	RateEntry  *set = set_of(key);
 
-	if (entries == NULL)
-		return 0;
-	key = key_of(source_id, device);
-	set = set_of(key);
 	for (int i = 0; i < WAYS; i++)
 		if (set[i].key == key)
 			return wait_until(&set[i], now);
@@ -86,17 +88,18 @@ wait_of(int32_t source_id, Str device, int64_t now)
 }
 
 static int64_t
-charge(int32_t source_id, Str device, int64_t per_second, int64_t now)
+wait_of(int32_t source_id, Str device, int64_t now)
 {
-	uint64_t	key;
-	RateEntry  *set;
-	RateEntry  *entry;
+	return entries == NULL ? 0 : wait_of_key(key_of(source_id, device), now);
+}
 
-	if (per_second == 0 || !begin())
-		return 0;
-	key = key_of(source_id, device);
-	set = set_of(key);
-	entry = &set[0];
+/* Its entry, in place of the least debt of its set when it is new. */
+static RateEntry *
+entry_of(uint64_t key, int64_t now)
+{
+	RateEntry  *set = set_of(key);
+	RateEntry  *entry = &set[0];
+
 	for (int i = 0; i < WAYS; i++)
 	{
 		if (set[i].key == key)
@@ -114,6 +117,17 @@ charge(int32_t source_id, Str device, int64_t per_second, int64_t now)
 	}
 	if (entry->paid_ns < now)
 		entry->paid_ns = now;
+	return entry;
+}
+
+static int64_t
+charge(int32_t source_id, Str device, int64_t per_second, int64_t now)
+{
+	RateEntry  *entry;
+
+	if (per_second == 0 || !begin())
+		return 0;
+	entry = entry_of(key_of(source_id, device), now);
 	entry->paid_ns += 1000000000 / per_second;
 	return wait_until(entry, now);
 }
@@ -128,7 +142,26 @@ rate_wait_device(int32_t source_id, Str device)
 int64_t
 rate_wait_source(int32_t source_id)
 {
-	return cf->limit_source_per_second == 0 ? 0 : wait_of(source_id, (Str) {0}, clock_us() * 1000);
+	int64_t		now;
+	int64_t		wait = 0;
+	int64_t		held;
+
+	if (entries == NULL)
+		return 0;
+	now = clock_us() * 1000;
+	if (cf->limit_source_per_second != 0)
+		wait = wait_of(source_id, (Str) {0}, now);
+	held = wait_of_key(hold_key(source_id), now);
+	return wait > held ? wait : held;
+}
+
+void
+rate_hold_source(int32_t source_id)
+{
+	int64_t		now = clock_us() * 1000;
+
+	if (begin())
+		entry_of(hold_key(source_id), now)->paid_ns = now + (int64_t) (RATE_BURST_SECONDS + RATE_HOLD_SECONDS) * 1000000000;
 }
 
 int64_t

@@ -8,6 +8,10 @@
  * taken, even beyond that; the sender then has to wait until its debt is paid.
  * A stream is not read meanwhile, a datagram dropped, a request answered with 429.
  *
+ * A source whose tenant has used up its quota in the database waits as well, for
+ * RATE_HOLD_SECONDS: what it sends would be refused, and meanwhile be in the way
+ * of others.
+ *
  * Memory is fixed: of more senders in debt than the table holds, those with the
  * least debt are forgotten.
  */
@@ -20,6 +24,7 @@
 #include "record.h"
 
 #define RATE_BURST_SECONDS 10
+#define RATE_HOLD_SECONDS 1
 #define RATE_ENTRIES 65536		/* senders in debt */
 
 /* Microseconds for which the device, or its source, still has to wait; 0: none. */
@@ -28,6 +33,9 @@ extern int64_t rate_wait_source(int32_t source_id);
 
 /* One report of it was taken; returns for how long it now has to wait. */
 extern int64_t rate_charge(int32_t source_id, Str device);
+
+/* The database refused a report of it for its tenant's quota. */
+extern void rate_hold_source(int32_t source_id);
 
 /* All debts are forgotten, and the memory is freed. */
 extern void rate_reset(void);

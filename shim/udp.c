@@ -208,7 +208,10 @@ on_decided(void *arg, const SinkOutcome *outcome)
 		refuse(datagram, STAT_DATAGRAM_REFUSED_SOURCE, NULL);
 	}
 	else if (sink_over_quota(outcome))
+	{
+		rate_hold_source((int32_t) datagram->listener->config->source);
 		refuse(datagram, STAT_DATAGRAM_REFUSED_QUOTA, NULL);
+	}
 	else if (outcome->verdict == SINK_REJECTED && outcome->seq <= datagram->nframes)
 	{
 		AckRejection *more = realloc(datagram->rejections,

@@ -69,14 +69,20 @@ sub tracker
 	return $device;
 }
 
+# After a refusal a source is not listened to for a second.
+sub held { select(undef, undef, undef, 1.2); return; }
+
 # 1. Nothing may be stored
 my $client = $t->connect_json(token => $token);
 $client->send_documents(map { document('json', $now + $_) } 1 .. 3);
 $client->wait_ack(3);
 is_deeply([ map { "$_->{line} $_->{code} $_->{field}" } @{ $client->rejected } ], [ map { "$_ over_quota events_per_second" } 1 .. 3 ], 'json: told line by line');
+held();
 my $response = post(document('http', $now));
 is($response->{status}, 429, 'http: 429');
 is($response->{headers}{'retry-after'}, 5, '... and when to come back');
+$response = post(document('http', $now));
+is($response->{headers}{'retry-after'}, 1, 'for a second nothing of the source reaches the database');
 my $imei = '123456789012345';
 my $device = tracker($imei);
 $device->send(packet(map { record($now + $_) } 1 .. 3));
@@ -132,6 +138,7 @@ wait_for('the datagram', sub { $t->metrics->{'fleetd_datagrams_refused_total{rea
 ok(!IO::Select->new($udp)->can_read(0.2), 'a datagram gets no answer');
 is(phone(), 503, 'a phone is told to come back');
 quota('NULL');
+held();
 $udp->send(pack('n/a', $body));
 is(answer($udp, 7), '0005cafe010501', '... is answered when it is sent again');
 is(phone(), 200, 'the phone, too');

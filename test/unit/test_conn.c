@@ -4,6 +4,7 @@
  */
 #include "conn_peers.h"
 #include "gate.h"
+#include "rate.h"
 #include "tracker.h"
 
 static void
@@ -254,6 +255,8 @@ test_quota(void)
 	nrows = 0;
 	is_str(peer_read(fd), "R1R1$", "beyond a quota: those before it are acknowledged, then it ends");
 	is_int(stats_counters[STAT_CLOSED_QUOTA], 1, "which is counted");
+	ok(rate_wait_source(7) > 0 && rate_wait_source(8) == 0, "for a while its source is slowed, and no other");
+	rate_reset();
 	peer_close(fd);
 	listener = &cf->listeners[0];
 	all_gone("gone");

@@ -80,6 +80,17 @@ main(void)
 
 	rate_reset();
 	config->limit_source_per_second = 0;
+	rate_hold_source(7);
+	rate_hold_source(7);
+	is_int(rate_wait_source(7), 1000000, "a source beyond its quota waits for a second, without any rate");
+	is_int(rate_wait_device(7, a) + rate_wait_source(8), 0, "others do not");
+	now_us += 1000000;
+	is_int(rate_wait_source(7), 0, "then it may send");
+	config->limit_source_per_second = 10;
+	is_int(rate_charge(7, a), 0, "and owes nothing for its own rate");
+
+	rate_reset();
+	config->limit_source_per_second = 0;
 	config->limit_device_per_second = 1;
 	for (int i = 0; i < 10; i++)
 		(void) rate_charge(7, a);
