@@ -86,7 +86,7 @@ INSERT INTO regress_path.argument VALUES
     ('key_id', 'text', '''search path'''), ('role_name', 'name', '''regress_path_daemon'''), ('document', 'jsonb', '''{"device": "device", "event_time": "2024-01-01T00:00:00Z", "latitude": 1}'''),
     ('days', 'integer', '1'), ('before', 'timestamptz', '''1990-01-01'''), ('relation', 'regclass', '''fleet.rule'''), ('actions', 'jsonb', '''[{"action": "x", "tenant_id": 496, "object_type": "x"}]'''),
     ('action', 'text', '''x'''), ('object_type', 'text', '''x'''), ('object_id', 'text', '''1'''), ('detail', 'jsonb', '''{}'''), ('fences', 'integer[]', '''{1}'''), ('keep_kinds', 'text[]', '''{}'''),
-    ('name', 'text', '''offline'''), ('claims', 'jsonb', format('''[{"claim": 1, "source_id": %s, "device": "device", "vehicle_id": %s, "command_id": %s, "connected_ms": 1}]''', :'src', :'v', :'command')),
+    ('name', 'text', '''offline'''), ('patience', 'interval', '''1 hour'''), ('claims', 'jsonb', format('''[{"claim": 1, "source_id": %s, "device": "device", "vehicle_id": %s, "command_id": %s, "connected_ms": 1}]''', :'src', :'v', :'command')),
     ('reports', 'jsonb', format('''[{"command_id": %s, "outcome": "confirmed", "answer": "ok"}]''', :'command')),
     ('algorithm', 'text', '''HS256'''), ('key', 'bytea', 'pg_catalog.sha256(''x'')'), ('issuer', 'text', '''x'''), ('audience', 'text', '''x'''), ('valid_from', 'timestamptz', 'NULL'), ('valid_to', 'timestamptz', 'NULL');
 -- functions, as whoever may call them with least rights
@@ -99,7 +99,7 @@ SELECT CASE WHEN has_function_privilege('regress_path_admin', p.oid, 'EXECUTE') 
  WHERE p.provolatile <> 'i' AND p.prokind = 'f' AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
    AND p.proname NOT IN ('login', 'login_local', 'logout', 'create_roles')
  GROUP BY p.oid, p.proname ORDER BY p.proname, p.oid;
--- C functions are those that plan statements of their own; of the others these are not called with arguments of a meaning
+-- but for these, which need arguments with a meaning and only serve the install script
 SELECT name FROM regress_path.call WHERE command IS NULL ORDER BY 1;
 -- tables: policies and triggers
 INSERT INTO regress_path.call (role, name, command)
