@@ -196,7 +196,8 @@ run_vehicle(Pipeline *p, Report **reports, int64 n)
 	{
 		Report	   *r = reports[i];
 
-		if ((i > 0 && same_report(reports[i - 1], r)) ||
+		/* one that was refused is not stored, so its like is no repeat */
+		if ((i > 0 && same_report(reports[i - 1], r) && reports[i - 1]->verdict != VERDICT_REJECTED) ||
 			(r->event_time <= known_until && event_store_contains(p->events, r, was_new)))
 		{
 			r->verdict = VERDICT_REPEATED;

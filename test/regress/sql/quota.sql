@@ -134,6 +134,13 @@ SELECT accepted, repeated, rejected FROM fleet.last_batch();
 INSERT INTO fleet.ingest (source_id, device, event_time, latitude, longitude)
 SELECT :small, 'again', now(), 91, 8 FROM generate_series(1, 6) i;
 SELECT accepted, rejected, jsonb_path_query_array(refused, '$.code') AS codes FROM fleet.last_batch();
+-- what was refused is no reason to take the same for a repeat: nothing stored has it
+UPDATE fleet.quota SET events_per_second = 0.2 WHERE tenant_id = 150;
+\c -
+INSERT INTO fleet.ingest (source_id, device, event_time, latitude, longitude)
+SELECT :small, CASE WHEN i <= 2 THEN 'again' ELSE 'flood' END, date_trunc('hour', now()) - interval '2 h' + least(i, 3) * interval '1 s', 50, 8 FROM generate_series(1, 5) i;
+SELECT accepted, repeated, rejected, jsonb_path_query_array(refused, '$.ordinal') AS ordinals FROM fleet.last_batch();
+UPDATE fleet.quota SET events_per_second = 0.5 WHERE tenant_id = 150;
 
 -- 8. Sessions share as they say
 \c -
