@@ -58,11 +58,12 @@ foreach my $query ('SELECT count(*) FROM fleet.event', 'SELECT * FROM fleet.tena
 }
 
 # 3. install.md: the first curl
-my ($curl) = slurp('docs/install.md') =~ /^(curl -H .*?\n.*?)\n```/ms;
-$t->query('UPDATE fleet.tenant SET auto_register = true');
+my ($curl) = grep { /^curl/m } blocks('docs/install.md', 'sh');
 $curl =~ s/localhost:7080/'127.0.0.1:' . $t->port('http')/e;
-$ENV{TOKEN} = $t->create_source(1, 'for curl');
-like(`$curl`, qr/"accepted":1,"repeated":0,"rejected":0/, 'the curl of docs/install.md is accepted');
+{
+	local @ENV{qw(PGHOST PGPORT)} = ($t->node->host, $t->node->port);
+	like(`$curl`, qr/"accepted":1,"repeated":0,"rejected":0/, 'the curl of docs/install.md is accepted');
+}
 
 # 4. fleetd's clock works with its few rights
 wait_for('the clock to have ticked', sub { $t->metrics->{fleetd_ticks_total} >= 2 });
@@ -151,6 +152,7 @@ is($client->read_json->{auth}, 'ok', 'the token of docs/tutorial.md is taken');
 is_deeply($client->read_json, { ack => 1, rejected => [ { line => 1, code => 'time_too_old', field => 'event_time' } ] },
 	'... and the report answered as it is told');
 my ($request) = blocks('docs/http.md', 'sh');
+$ENV{TOKEN} = $token;
 $request =~ s/127\.0\.0\.1:7080/'127.0.0.1:' . $t->port('http')/e;
 $request =~ s/^curl/curl -sS/;
 is(`$request`, (blocks('docs/http.md', 'json'))[0], 'the request of docs/http.md is answered as it is told');
