@@ -112,6 +112,7 @@ my $dir = $t->dir;
 system("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -keyout $dir/key.pem -out $dir/certificate.pem >$dir/openssl.log 2>&1") == 0
   or die "openssl failed\n";
 spew("$dir/password", "secret\n");
+chmod 0600, spew("$dir/pseudonym.keys", "[default]\nk2026 " . '5f' x 32 . "\n");
 # a list of nothing revoked
 spew("$dir/ca.conf", "[ca]\ndefault_ca = x\n[x]\ndatabase = $dir/index\ndefault_md = sha256\ndefault_crl_days = 2\n");
 spew("$dir/index", '');
@@ -120,15 +121,16 @@ system("openssl ca -gencrl -config $dir/ca.conf -keyfile $dir/key.pem -cert $dir
 my $checked = 0;
 foreach my $page (@pages)
 {
-	foreach my $block (blocks($page, 'json'))
+	foreach my $block (blocks($page, 'json'), $page eq 'docs/config.md' ? slurp('docs/fleetd.json') : ())
 	{
 		my $configuration = $block =~ /"database":/ ? $block
 		  : $block =~ /\A"(?:sources|mappings)"/ ? "{\"database\": \"\", \"listeners\": [{\"adapter\": \"json\", \"address\": \":0\"}], $block}"
 		  : $block =~ /\A\{ ?"adapter"/ ? '{"database": "", "listeners": [' . join(',', split /(?<=\}),?\n(?=\{)/, $block) . ']}'
 		  : $block =~ /\A\{"teltonika":/ ? "{\"database\": \"\", \"listeners\": [{\"adapter\": \"json\", \"address\": \":0\"}], " . substr($block, 1)
 		  : next;
-		my %file = (certificate => 'certificate', key => 'key', client_ca => 'certificate', ca => 'certificate', client_crl => 'crl', password_file => 'password');
-		$configuration =~ s/"(certificate|key|client_ca|ca|client_crl|password_file)": "[^"]*"/"\"$1\": \"$dir\/$file{$1}" . ($1 eq 'password_file' ? '' : '.pem') . '"'/ge;
+		my %file = (certificate => 'certificate.pem', key => 'key.pem', client_ca => 'certificate.pem', ca => 'certificate.pem', client_crl => 'crl.pem',
+			password_file => 'password', key_file => 'pseudonym.keys');
+		$configuration =~ s/"(\w+)": "[^"]*"/exists $file{$1} ? "\"$1\": \"$dir\/$file{$1}\"" : $&/ge;
 		my $sample = spew("$dir/sample.json", $configuration);
 		my $answer = `shim/fleetd --check -c $sample 2>&1`;
 		SKIP:
