@@ -49,15 +49,27 @@ WHERE a.cleared_at IS NULL;
 COMMENT ON VIEW fleet.open_alert IS 'Alerts that are not cleared, with their vehicles';
 
 CREATE FUNCTION fleet.acknowledge_alert(alert_id bigint, note text DEFAULT NULL) RETURNS fleet.alert
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, fleet, pg_temp
 AS $$
 DECLARE
     result fleet.alert;
+    allowed boolean;
 BEGIN
-    SELECT a.* INTO result FROM fleet.alert a
-    WHERE a.alert_id = acknowledge_alert.alert_id FOR NO KEY UPDATE;
-    IF NOT FOUND THEN
+    -- asked before the row is locked: that one waits would tell that there is one
+    SELECT a.* INTO result FROM fleet.alert a WHERE a.alert_id = acknowledge_alert.alert_id;
+    allowed := FOUND;
+    BEGIN
+        PERFORM fleet.require(coalesce(result.tenant_id, 0), 'alert', 'operator', coalesce(result.vehicle_id, 0));
+    EXCEPTION WHEN insufficient_privilege THEN
+        allowed := false;
+    END;
+    IF allowed THEN
+        SELECT a.* INTO result FROM fleet.alert a
+         WHERE a.alert_id = acknowledge_alert.alert_id FOR NO KEY UPDATE;
+        allowed := FOUND;
+    END IF;
+    IF NOT allowed THEN
         RAISE EXCEPTION 'there is no alert %', coalesce(acknowledge_alert.alert_id::text, 'null')
             USING ERRCODE = 'no_data_found';
     END IF;
@@ -67,11 +79,12 @@ BEGIN
                   DETAIL = format('By %s at %s.', result.acknowledged_by, result.acknowledged_at);
     END IF;
     UPDATE fleet.alert a
-    SET acknowledged_at = clock_timestamp(), acknowledged_by = session_user,
+    SET acknowledged_at = clock_timestamp(), acknowledged_by = coalesce(fleet.session_subject(), session_user),
         note = acknowledge_alert.note, xact_id = pg_current_xact_id()
     WHERE a.alert_id = acknowledge_alert.alert_id
     RETURNING a.* INTO result;
     RETURN result;
 END
 $$;
-COMMENT ON FUNCTION fleet.acknowledge_alert(bigint, text) IS 'Somebody has seen to an alert: notes who, when and, if given, a remark; returns the row';
+COMMENT ON FUNCTION fleet.acknowledge_alert(bigint, text) IS 'Somebody has seen to an alert: notes who (whom the token of the session names, else the role that had connected), when and, if given, a remark; returns the row';
+REVOKE ALL ON FUNCTION fleet.acknowledge_alert(bigint, text) FROM PUBLIC;

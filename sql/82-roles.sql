@@ -55,7 +55,6 @@ BEGIN
         fleet.acknowledge_alert(bigint, text), fleet.quarantine_since(text, integer) TO fleet_operator;
     GRANT SELECT ON fleet.quarantine TO fleet_operator;
     GRANT EXECUTE ON FUNCTION fleet.replay_quarantine(integer, text, timestamptz, integer) TO fleet_operator;
-    GRANT UPDATE (acknowledged_at, acknowledged_by, note, xact_id) ON fleet.alert TO fleet_operator;
     GRANT DELETE,
         INSERT (tenant_id, name, area, kind, hysteresis_m, min_fixes, dwell, speed_limit_kmh, vehicle_type, valid_from, valid_to,
                 alert_on, severity, message, enabled),

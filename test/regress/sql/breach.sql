@@ -163,9 +163,9 @@ SELECT regress_breach.alike('fleet.vehicle', $$name = 'their car 7'$$, $$name = 
        regress_breach.alike('fleet.vehicle_state', $$location OPERATOR(fleet.>) '(79,169)'$$, $$location OPERATOR(fleet.>) '(89,179)'$$) AS state;
 RESET enable_indexscan; RESET enable_bitmapscan; RESET enable_indexonlyscan;
 -- an index that begins with the tenant keeps its use
-SET enable_seqscan = off;
+SET enable_seqscan = off; SET enable_bitmapscan = off;
 SELECT regress_breach.plan($$SELECT FROM fleet.vehicle WHERE name = 'car'$$);
-RESET enable_seqscan;
+RESET enable_seqscan; RESET enable_bitmapscan;
 RESET ROLE;
 
 -- The end
