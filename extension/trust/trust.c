@@ -114,7 +114,8 @@ grants_read(void)
 
 	grants_relid = fleet_relation_oid("tenant_grant");
 	rel = table_open(grants_relid, AccessShareLock);
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	/* a new one, as for catalogs: this may be asked while a parallel plan runs, which allows no other */
+	snapshot = RegisterSnapshot(GetCatalogSnapshot(grants_relid));
 	slot = table_slot_create(rel, NULL);
 	/* set first: an invalidation that comes while we read must not be missed */
 	grants_known = true;

@@ -517,7 +517,19 @@ ANALYZE regress_tenants_mine.trap;
 REINDEX TABLE regress_tenants_mine.trap;
 SELECT :'before' = all_of(491) AS unchanged;
 
--- 11. A grant that is revoked; a role that is gone
+-- 11. Grants that are read anew while a parallel plan runs
+SELECT fleet.grant_tenant('regress_tenants_reader', 491), fleet.revoke_tenant('regress_tenants_reader', 491);
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SET ROLE regress_tenants_reader;
+SELECT count(*) > 0 AS some, count(*) FILTER (WHERE tenant_id <> 490) AS foreign_rows FROM fleet.vehicle;
+RESET ROLE;
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+RESET min_parallel_table_scan_size;
+
+-- 12. A grant that is revoked; a role that is gone
 SELECT fleet.revoke_tenant('regress_tenants_reader', 490), fleet.revoke_tenant('regress_tenants_reader', 490);
 SET ROLE regress_tenants_reader;
 SELECT count(*) FROM look('bsecret|mine', 0, NULL) WHERE foreign_rows > 0 OR own > 0 AND relation NOT IN ('fleet.signal', 'fleet.standard_rule');
