@@ -3,7 +3,9 @@
 use strict;
 use warnings;
 
+use Cwd qw(getcwd);
 use FleetTest;
+use IPC::Run ();
 use Test::More;
 
 my $t = FleetTest->new(listeners => [ 'json', 'http', 'mqtt' ]);
@@ -168,6 +170,26 @@ SKIP:
 	is(system($publish), 0, 'mosquitto_pub publishes as docs/protocols/mqtt.md tells');
 	$t->wait_for_query("SELECT count(*) FROM fleet.telemetry WHERE vehicle = 'car-7'", 1);
 	pass('... and the report is stored');
+}
+
+# 8. Kafka's first session, with librdkafka's mock of a cluster
+SKIP:
+{
+	skip 'librdkafka or kcat is not installed', 1 unless -x 'build/tools/kafka_mock' && grep { -x "$_/kcat" } split /:/, $ENV{PATH};
+	my ($commands, $said) = ('', '');
+	my $mock = IPC::Run::start([ 'build/tools/kafka_mock', 1, 'telemetry=1' ], '<', \$commands, '>', \$said, '2>', "$dir/mock.err");
+	my ($brokers) = wait_for('kafka_mock', sub { $mock->pump_nb; $said =~ /^bootstrap (.+)/m ? [$1] : undef })->[0];
+	my ($first) = blocks('docs/protocols/kafka.md', 'sh');
+	$first =~ s/localhost:9092/$brokers/g;
+	my $fleetd = getcwd() . '/shim/fleetd';
+	$first =~ s/^fleetd -c/exec $fleetd -c/m;
+	local @ENV{qw(PGHOST PGPORT)} = ($node->host, $node->port);
+	my $shell = IPC::Run::start([ 'sh', '-ec', "cd $dir; $first" ], '<', '/dev/null', '>', "$dir/kafka.log", '2>&1');
+	eval { $t->wait_for_query("SELECT count(*) FROM fleet.telemetry t JOIN fleet.batch USING (batch_id) JOIN fleet.source s USING (source_id) WHERE s.name = 'kafka'", 1, 30) };
+	is($@, '', 'the first session of docs/protocols/kafka.md stores its report') or diag(slurp("$dir/kafka.log"));
+	$shell->signal('TERM');
+	$shell->finish;
+	$mock->kill_kill;
 }
 
 done_testing();
