@@ -63,16 +63,19 @@ CREATE FUNCTION fleet.command_announce() RETURNS trigger
 AS $$
 BEGIN
     -- a dump that is being restored is no news
-    IF current_setting('row_security') = 'off' OR pg_notification_queue_usage() > 0.5 THEN
+    IF current_setting('row_security') = 'off' AND current_setting('is_superuser') = 'on' OR pg_notification_queue_usage() > 0.5 THEN
         RETURN NULL;
     END IF;
     PERFORM pg_notify(fleet.daemon_channel_name(), w.vehicle_id::text)
        FROM (SELECT DISTINCT c.vehicle_id FROM changed c
               WHERE c.state = 'queued' OR (c.state = 'failed' AND c.failure = 'cancelled')) w;
     PERFORM pg_notify('fleet_command_' || substr(encode(sha256(t.channel_key || 'command'::bytea), 'hex'), 1, 32),
-                      format('{"v":1,"topic":"command","tenant":%s,"part":%s,"parts":%s,"commands":[%s]}',
-                             p.tenant_id, p.part + 1, (max(p.part) OVER (PARTITION BY p.tenant_id)) + 1, p.commands))
+                      format('{"v":1,"topic":"command","tenant":%s,"part":%s,"parts":%s,"%s":[%s]}',
+                             p.tenant_id, p.part + 1, (max(p.part) OVER (PARTITION BY p.tenant_id)) + 1,
+                             CASE t.notify WHEN 'keys' THEN 'ids' ELSE 'commands' END,
+                             CASE t.notify WHEN 'keys' THEN p.ids ELSE p.commands END))
        FROM (SELECT n.tenant_id, n.part,
+                    string_agg(n.command_id::text, ',' ORDER BY n.command_id) AS ids,
                     string_agg(format('{"command_id":%s,"vehicle_id":%s,"state":"%s"}', n.command_id, n.vehicle_id, n.state),
                                ',' ORDER BY n.command_id) AS commands
                FROM (SELECT c.tenant_id, c.command_id, c.vehicle_id, c.state,

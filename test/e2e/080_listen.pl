@@ -119,6 +119,10 @@ is_deeply($payload->{ids}, [$id], 'a tenant that wants keys hears which vehicle 
 is(join(' ', sort keys %$payload), 'batch bytes channel ids part parts tenant topic v', '... and nothing else');
 $payload = hear('quarantine', 'a reject', sub { 1 });
 is(join(' ', sort keys %$payload), 'batch bytes channel tenant topic v', '... of a reject that there was one');
+$psql->query_safe("SELECT fleet.listen('command')");
+$t->query('SELECT fleet.send_command((SELECT max(vehicle_id) FROM fleet.vehicle WHERE tenant_id = 1), \'lock\')');
+my $told = hear('command', 'a command', sub { 1 });
+is(join(' ', sort keys %$told), 'bytes channel ids part parts tenant topic v', '... and of a command its id');
 
 # 8. New names: the old ones say so and then nothing
 my $old = $payload->{channel};
