@@ -48,13 +48,19 @@ COMMENT ON FUNCTION fleet.allowed_vehicles() IS 'The vehicles that the token of 
 CREATE FUNCTION fleet.vehicle_allowed_support(internal) RETURNS internal
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'vehicle_allowed_support';
-COMMENT ON FUNCTION fleet.vehicle_allowed_support(internal) IS 'Private: tells the planner that fleet.vehicle_allowed and fleet.tenant_allowed refuse nothing, as is nearly always so, or told by a condition besides';
+COMMENT ON FUNCTION fleet.vehicle_allowed_support(internal) IS 'Private: tells the planner that fleet.vehicle_allowed refuses nothing, as it nearly always does';
 REVOKE ALL ON FUNCTION fleet.vehicle_allowed_support(internal) FROM PUBLIC;
+
+CREATE FUNCTION fleet.tenant_allowed_support(internal) RETURNS internal
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'tenant_allowed_support';
+COMMENT ON FUNCTION fleet.tenant_allowed_support(internal) IS 'Private: lets the planner take fleet.tenant_allowed for a comparison with ANY, which finds indexes';
+REVOKE ALL ON FUNCTION fleet.tenant_allowed_support(internal) FROM PUBLIC;
 
 -- policies must be asked before a query's own conditions, see vehicle_allowed.c
 CREATE FUNCTION fleet.tenant_allowed(tenant_id integer, allowed integer[]) RETURNS boolean
     LANGUAGE c IMMUTABLE LEAKPROOF PARALLEL SAFE COST 0.0001
-    SUPPORT fleet.vehicle_allowed_support
+    SUPPORT fleet.tenant_allowed_support
     AS 'MODULE_PATHNAME', 'tenant_allowed';
 COMMENT ON FUNCTION fleet.tenant_allowed(integer, integer[]) IS 'For policies: whether a tenant is one of those allowed, an ascending array';
 

@@ -11,8 +11,8 @@ CREATE FUNCTION fleet.secure_table(relation regclass, area text, read_level text
 DECLARE
     has_vehicle boolean := EXISTS (SELECT FROM pg_attribute a
         WHERE a.attrelid = relation AND a.attname = 'vehicle_id' AND NOT a.attisdropped);
-    -- the function comes before a query's own conditions, the operator finds indexes
-    tenants text := 'fleet.tenant_allowed(tenant_id, (SELECT fleet.allowed_tenants(%2$L, %3$L))) AND tenant_id = ANY ((SELECT fleet.allowed_tenants(%2$L, %3$L))::integer[])';
+    -- a function that is asked before a query's own conditions, and that finds indexes
+    tenants text := 'fleet.tenant_allowed(tenant_id, (SELECT fleet.allowed_tenants(%L, %L)))';
     -- null stands for all vehicles
     vehicles text := CASE
         WHEN has_vehicle THEN ' AND fleet.vehicle_allowed(vehicle_id, (SELECT fleet.allowed_vehicles()))'

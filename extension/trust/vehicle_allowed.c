@@ -14,15 +14,23 @@
  */
 #include "postgres.h"
 
+#include "access/stratnum.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/pathnodes.h"
 #include "nodes/supportnodes.h"
+#include "optimizer/optimizer.h"
 #include "utils/array.h"
+#include "utils/lsyscache.h"
 
 #include "compare.h"
 #include "fleet.h"
 
 PG_FUNCTION_INFO_V1(tenant_allowed);
+PG_FUNCTION_INFO_V1(tenant_allowed_support);
 PG_FUNCTION_INFO_V1(vehicle_allowed);
 PG_FUNCTION_INFO_V1(vehicle_allowed_support);
 
@@ -32,6 +40,9 @@ tenant_allowed(PG_FUNCTION_ARGS)
 {
 	int32		tenant_id;
 	ArrayType  *allowed;
+	const int32 *tenants;
+	int			low = 0;
+	int			high;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_BOOL(false);
@@ -39,8 +50,21 @@ tenant_allowed(PG_FUNCTION_ARGS)
 	allowed = PG_GETARG_ARRAYTYPE_P(1);
 	if (ARR_NDIM(allowed) != 1 || ARR_HASNULL(allowed) || ARR_ELEMTYPE(allowed) != INT4OID)
 		PG_RETURN_BOOL(false);
-	PG_RETURN_BOOL(bsearch(&tenant_id, ARR_DATA_PTR(allowed), ARR_DIMS(allowed)[0],
-						   sizeof(int32), compare_int32) != NULL);
+	/* by hand, as every row of a table pays for it */
+	tenants = (const int32 *) ARR_DATA_PTR(allowed);
+	high = ARR_DIMS(allowed)[0];
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+
+		if (tenants[middle] == tenant_id)
+			PG_RETURN_BOOL(true);
+		if (tenants[middle] < tenant_id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	PG_RETURN_BOOL(false);
 }
 
 /* vehicle_allowed(vehicle_id bigint, allowed bigint[]) returns boolean; allowed ascends, null stands for all */
@@ -72,6 +96,49 @@ vehicle_allowed_support(PG_FUNCTION_ARGS)
 	{
 		((SupportRequestSelectivity *) request)->selectivity = 1.0;
 		PG_RETURN_POINTER(request);
+	}
+	PG_RETURN_POINTER(NULL);
+}
+
+/* tenant_id = ANY (allowed), which means the same and is known to the planner */
+static Expr *
+any_of(Oid operator, List *args)
+{
+	ScalarArrayOpExpr *any = makeNode(ScalarArrayOpExpr);
+
+	any->opno = operator;
+	any->opfuncid = get_opcode(operator);
+	any->useOr = true;
+	any->args = args;
+	any->location = -1;
+	return (Expr *) any;
+}
+
+/* tenant_allowed_support(internal) returns internal: selectivity, and what to look for in an index */
+Datum
+tenant_allowed_support(PG_FUNCTION_ARGS)
+{
+	Node	   *request = (Node *) PG_GETARG_POINTER(0);
+
+	if (IsA(request, SupportRequestSelectivity))
+	{
+		SupportRequestSelectivity *wanted = (SupportRequestSelectivity *) request;
+
+		wanted->selectivity = clause_selectivity(wanted->root, (Node *) any_of(Int4EqualOperator, wanted->args),
+												 wanted->varRelid, wanted->jointype, wanted->sjinfo);
+		PG_RETURN_POINTER(request);
+	}
+	if (IsA(request, SupportRequestIndexCondition))
+	{
+		SupportRequestIndexCondition *wanted = (SupportRequestIndexCondition *) request;
+		Oid			operator = get_opfamily_member(wanted->opfamily, INT4OID, INT4OID, BTEqualStrategyNumber);
+
+		if (wanted->indexarg != 0 || !is_funcclause(wanted->node) || !wanted->index->amsearcharray ||
+			operator != Int4EqualOperator ||
+			!is_pseudo_constant_for_index(wanted->root, lsecond(((FuncExpr *) wanted->node)->args), wanted->index))
+			PG_RETURN_POINTER(NULL);
+		wanted->lossy = false;
+		PG_RETURN_POINTER(list_make1(any_of(operator, ((FuncExpr *) wanted->node)->args)));
 	}
 	PG_RETURN_POINTER(NULL);
 }
