@@ -76,6 +76,17 @@ channel_name(bytea *channel_key, Topic topic, char *result)
 		out += sprintf(out, "%02x", digest[i]);
 }
 
+static void
+require_channels(int32 tenant_id, TrustLevel level)
+{
+	trust_require(tenant_id, "live", level);
+	if (!trust_allows_all_vehicles())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for channels of tenant %d", tenant_id),
+				 errdetail("The token of this session is limited to some vehicles, channels are not.")));
+}
+
 /* The channel of (topic, tenant_id), for those who may see all of the tenant. */
 static void
 find_channel(FunctionCallInfo fcinfo, char *result)
@@ -91,12 +102,7 @@ find_channel(FunctionCallInfo fcinfo, char *result)
 
 	/* as LISTEN: a standby would take it and never send anything */
 	PreventCommandDuringRecovery("fleet.listen()");
-	trust_require(tenant_id, "live", TRUST_READER);
-	if (!trust_allows_all_vehicles())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for channels of tenant %d", tenant_id),
-				 errdetail("The token of this session is limited to some vehicles, channels are not.")));
+	require_channels(tenant_id, TRUST_READER);
 	SPI_connect();
 	owner_begin(&guard);
 	rows = plan_select(&plan, "SELECT channel_key FROM fleet.tenant WHERE tenant_id OPERATOR(pg_catalog.=) $1",
@@ -153,7 +159,7 @@ rotate_channels(PG_FUNCTION_ARGS)
 	bytea	   *new_key = palloc(VARHDRSZ + CHANNEL_KEY_BYTES);
 	bool		isnull;
 
-	trust_require(tenant_id, "live", TRUST_ADMIN);
+	require_channels(tenant_id, TRUST_ADMIN);
 	SET_VARSIZE(new_key, VARHDRSZ + CHANNEL_KEY_BYTES);
 	if (!pg_strong_random(VARDATA(new_key), CHANNEL_KEY_BYTES))
 		ereport(ERROR,

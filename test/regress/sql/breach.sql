@@ -168,6 +168,15 @@ SELECT bool_or(p ~ 'Index Cond: .*tenant_id = ANY.*name = ') AS uses_index FROM 
 RESET enable_seqscan; RESET enable_bitmapscan;
 RESET ROLE;
 
+-- 8. A token that is limited to vehicles has no say in channels
+SELECT regress_breach.token(jsonb_build_object('tenant', 510, 'role', 'admin', 'vehicles', jsonb_build_array(:my_car))) AS narrow \gset
+SET ROLE regress_breach_pool;
+SELECT fleet.login(:'narrow');
+SELECT fleet.rotate_channels(510);
+SELECT fleet.listen('live', 510);
+SELECT fleet.logout();
+RESET ROLE;
+
 -- The end
 SELECT fleet.revoke_tenant(r, 510) FROM unnest('{regress_breach_reader,regress_breach_admin,regress_breach_pool}'::name[]) r;
 DELETE FROM fleet.login_key WHERE key_id = 'breach';
