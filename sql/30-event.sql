@@ -42,6 +42,8 @@ CREATE TABLE fleet.vehicle_state (
     fence_state bytea,
     rule_state bytea
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
+-- never changes, so updates stay HOT; a tenant's map is not paid for by looking at all vehicles
+CREATE INDEX vehicle_state_tenant_idx ON fleet.vehicle_state (tenant_id);
 COMMENT ON TABLE fleet.vehicle_state IS 'Last known state of each vehicle: newest position and merged signals';
 COMMENT ON COLUMN fleet.vehicle_state.location IS 'Last known fix, of location_time';
 COMMENT ON COLUMN fleet.vehicle_state.motion_time IS 'Event time of speed_kmh and heading_deg';
