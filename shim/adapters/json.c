@@ -246,6 +246,7 @@ json_farewell(Session *session, const char *reason, Buf *out)
 		{"mapping", "mapping removed"},
 		{"shutdown", "shutting down, come back later"},
 		{"certificate_revoked", "certificate revoked"},
+		{"device_not_allowed", "device not allowed"},
 		{"source_not_permitted", "not permitted"},
 		{"token_revoked", "token revoked"},
 		{"token_expired", "token expired"},
