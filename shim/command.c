@@ -56,6 +56,7 @@ static size_t nslots;
 static size_t nsent;			/* reports in the query that runs */
 static size_t singly;			/* so many go one by one, as one of them is refused */
 static int64_t reports_after_us;
+static bool told;				/* the last query was of reports */
 
 static void
 set_phase(Phase next)
@@ -160,19 +161,32 @@ tell(void)
 		run(PHASE_REPORTING, "SELECT fleet.report_commands($1, $2)", &json);
 }
 
-/* What has become of commands first, then those that are to go, then what else there is. */
+/*
+ * What has become of commands first, then those that are to go, then what else
+ * there is.  But reports take turns with the others: a peer may confirm what nobody
+ * sent, without end.
+ */
 static void
 work(void)
 {
+	bool		claims;
+
 	if (!db_is_idle(db))
 		return;
 	if (phase == PHASE_OFF && clock_us() >= off_until_us)
 		run(PHASE_LISTENING, "SELECT fleet.daemon_listen()", NULL);
 	if (phase != PHASE_IDLE)
 		return;
-	if (queue_report_count() > 0 && clock_us() >= reports_after_us)
+	claims = queue_count(PEER_CLAIM) > 0 && queue_count(PEER_READY) < READY_MAX;
+	if (queue_report_count() > 0 && clock_us() >= reports_after_us &&
+		!(told && (claims || queue_count(PEER_ASK) > 0)))
+	{
+		told = true;
 		tell();
-	else if (queue_count(PEER_CLAIM) > 0 && queue_count(PEER_READY) < READY_MAX)
+		return;
+	}
+	told = false;
+	if (claims)
 		claim();
 	else if (queue_count(PEER_ASK) > 0)
 		ask();

@@ -288,7 +288,28 @@ my ($code) = $t->finish_fleetsim($sim);
 is($code, 0, '... and the reports acknowledged');
 $t->verify($ledger, '... and stored, once');
 
-# 9. Numbers and rights
+# 9. Somebody who confirms without end what nobody sent
+my $van = json_device('van');
+my $flooder = fork() // die "could not fork: $!\n";
+if ($flooder == 0)
+{
+	my $peer = $t->connect('json');
+	my $lines = join '', map { '{"confirm":{"id":' . ($_ + 1_000_000) . "}}\n" } 1 .. 2000;
+	$peer->send_line(json_of({ auth => $t->token, commands => JSON::PP::true }));
+	1 while $peer->send($lines);
+	POSIX::_exit(0);
+}
+wait_for('the flood', sub { $t->metrics->{fleetd_command_answers_unexpected_total} > 20_000 });
+my $honk = send_command('van', 'honk');
+wait_for('a command through the flood', sub { state_of($honk) eq 'sent' }, 20);
+my $heard = $van->read_json(20);
+is($heard->{command}{id}, $honk, 'a command gets through all the same');
+confirm($van, $honk, answer => 'honked');
+wait_row($honk, 'confirmed|1|honked|', '... and its confirmation');
+kill 'KILL', $flooder;
+waitpid $flooder, 0;
+
+# 10. Numbers and rights
 my $metrics = $t->metrics;
 cmp_ok($metrics->{'fleetd_command_outcomes_total{outcome="confirmed"}'}, '>', 5, 'confirmations are counted');
 is($metrics->{fleetd_commands_up}, '1', 'commands are up');
