@@ -45,30 +45,41 @@ CREATE FUNCTION fleet.allowed_vehicles() RETURNS bigint[]
     AS 'MODULE_PATHNAME', 'allowed_vehicles';
 COMMENT ON FUNCTION fleet.allowed_vehicles() IS 'The vehicles that the token of this session is limited to; null: all of its tenants';
 
-CREATE FUNCTION fleet.vehicle_allowed_support(internal) RETURNS internal
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
-    AS 'MODULE_PATHNAME', 'vehicle_allowed_support';
-COMMENT ON FUNCTION fleet.vehicle_allowed_support(internal) IS 'Private: tells the planner that fleet.vehicle_allowed refuses nothing, as it nearly always does';
-REVOKE ALL ON FUNCTION fleet.vehicle_allowed_support(internal) FROM PUBLIC;
-
 CREATE FUNCTION fleet.tenant_allowed_support(internal) RETURNS internal
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'tenant_allowed_support';
 COMMENT ON FUNCTION fleet.tenant_allowed_support(internal) IS 'Private: lets the planner take fleet.tenant_allowed for a comparison with ANY, which finds indexes';
 REVOKE ALL ON FUNCTION fleet.tenant_allowed_support(internal) FROM PUBLIC;
 
--- policies must be asked before a query's own conditions, see vehicle_allowed.c
+-- policies must be asked before a query's own conditions, see row_allowed.c
 CREATE FUNCTION fleet.tenant_allowed(tenant_id integer, allowed integer[]) RETURNS boolean
     LANGUAGE c IMMUTABLE LEAKPROOF PARALLEL SAFE COST 0.0001
     SUPPORT fleet.tenant_allowed_support
     AS 'MODULE_PATHNAME', 'tenant_allowed';
 COMMENT ON FUNCTION fleet.tenant_allowed(integer, integer[]) IS 'For policies: whether a tenant is one of those allowed, an ascending array';
 
-CREATE FUNCTION fleet.vehicle_allowed(vehicle_id bigint, allowed bigint[]) RETURNS boolean
+CREATE FUNCTION fleet.allowed_rows(area text, level text) RETURNS bigint[]
+    LANGUAGE c STABLE STRICT LEAKPROOF PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'allowed_rows';
+COMMENT ON FUNCTION fleet.allowed_rows(text, text) IS
+    'For policies: what fleet.allowed_tenants and fleet.allowed_vehicles say, in one: number of tenants, 1 if vehicles are limited, tenants, vehicles';
+
+CREATE FUNCTION fleet.tenants_of(allowed bigint[]) RETURNS integer[]
+    LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'tenants_of';
+COMMENT ON FUNCTION fleet.tenants_of(bigint[]) IS 'For policies: the tenants in what fleet.allowed_rows says';
+
+CREATE FUNCTION fleet.row_allowed_support(internal) RETURNS internal
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'row_allowed_support';
+COMMENT ON FUNCTION fleet.row_allowed_support(internal) IS 'Private: lets the planner know how much fleet.row_allowed lets pass, and find indexes for it';
+REVOKE ALL ON FUNCTION fleet.row_allowed_support(internal) FROM PUBLIC;
+
+CREATE FUNCTION fleet.row_allowed(tenant_id integer, vehicle_id bigint, allowed bigint[]) RETURNS boolean
     LANGUAGE c IMMUTABLE LEAKPROOF PARALLEL SAFE COST 0.0001
-    SUPPORT fleet.vehicle_allowed_support
-    AS 'MODULE_PATHNAME', 'vehicle_allowed';
-COMMENT ON FUNCTION fleet.vehicle_allowed(bigint, bigint[]) IS 'For policies: whether a vehicle is one of those allowed, an ascending array; null allows all';
+    SUPPORT fleet.row_allowed_support
+    AS 'MODULE_PATHNAME', 'row_allowed';
+COMMENT ON FUNCTION fleet.row_allowed(integer, bigint, bigint[]) IS 'For policies: whether a row of that tenant and vehicle is within what fleet.allowed_rows says';
 
 CREATE FUNCTION fleet.logged_in() RETURNS boolean
     LANGUAGE c STABLE LEAKPROOF PARALLEL RESTRICTED

@@ -31,7 +31,7 @@ BEGIN
 END
 $$;
 -- policies ask these as whoever runs the statement
-GRANT EXECUTE ON FUNCTION fleet.allowed_tenants(text, text), fleet.allowed_vehicles(), fleet.logged_in() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION fleet.allowed_tenants(text, text), fleet.allowed_vehicles(), fleet.allowed_rows(text, text), fleet.logged_in() TO PUBLIC;
 -- defaults of columns and arguments too
 GRANT EXECUTE ON FUNCTION fleet.session_tenant() TO PUBLIC;
 -- the clock is anybody's to move who may use the schema

@@ -11,15 +11,16 @@ CREATE FUNCTION fleet.secure_table(relation regclass, area text, read_level text
 DECLARE
     has_vehicle boolean := EXISTS (SELECT FROM pg_attribute a
         WHERE a.attrelid = relation AND a.attname = 'vehicle_id' AND NOT a.attisdropped);
-    -- a function that is asked before a query's own conditions, and that finds indexes
+    -- functions that are asked before a query's own conditions, and that find indexes
     tenants text := 'fleet.tenant_allowed(tenant_id, (SELECT fleet.allowed_tenants(%L, %L)))';
+    -- one question for both, since each is a plan of its own
+    whole text := 'fleet.row_allowed(tenant_id, vehicle_id, (SELECT fleet.allowed_rows(%L, %L)))';
     -- null stands for all vehicles
-    vehicles text := CASE
-        WHEN has_vehicle THEN ' AND fleet.vehicle_allowed(vehicle_id, (SELECT fleet.allowed_vehicles()))'
-        ELSE ' AND (SELECT fleet.allowed_vehicles()) IS NULL' END;
+    unlimited text := ' AND (SELECT fleet.allowed_vehicles()) IS NULL';
     -- what says nothing of single vehicles is for those, too, who may see some only
-    readable text := tenants || CASE WHEN has_vehicle OR area IN ('quarantine', 'audit', 'source', 'history') THEN vehicles ELSE '' END;
-    writable text := tenants || vehicles;
+    readable text := CASE WHEN has_vehicle THEN whole
+        WHEN area IN ('quarantine', 'audit', 'source', 'history') THEN tenants || unlimited ELSE tenants END;
+    writable text := CASE WHEN has_vehicle THEN whole ELSE tenants || unlimited END;
     hidden name;
 BEGIN
     -- EXPLAIN tells everybody what the planner expects: with statistics of

@@ -54,6 +54,7 @@ static bool grants_known = false;
 static Oid	grants_relid = InvalidOid;
 
 PG_FUNCTION_INFO_V1(allowed_tenants);
+PG_FUNCTION_INFO_V1(allowed_rows);
 PG_FUNCTION_INFO_V1(allowed_vehicles);
 PG_FUNCTION_INFO_V1(logged_in);
 PG_FUNCTION_INFO_V1(require);
@@ -324,29 +325,52 @@ trust_allows_ingest(Oid user, int32 tenant_id)
 
 /* --- SQL --- */
 
-/* allowed_tenants(area text, level text) returns integer[]: for policies; not the superuser's way */
-Datum
-allowed_tenants(PG_FUNCTION_ARGS)
+/* The tenants that a policy lets pass, ascending; *tenants is palloc'd. */
+static int
+tenants_for_policy(FunctionCallInfo fcinfo, int32 **tenants)
 {
 	char	   *area = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	TrustLevel	level = trust_level(text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	const TrustIdentity *who = trust_identity();
-	int32	   *tenants;
-	Datum	   *elements;
-	int			n;
 
-	if (who != NULL)
-	{
-		tenants = palloc(sizeof(int32));
-		tenants[0] = who->tenant_id;
-		n = identity_allows(who, area, level) ? 1 : 0;
-	}
-	else
-		n = granted(GetUserId(), &tenants);
-	elements = palloc(Max(n, 1) * sizeof(Datum));
+	if (who == NULL)
+		return granted(GetUserId(), tenants);
+	*tenants = palloc(sizeof(int32));
+	(*tenants)[0] = who->tenant_id;
+	return identity_allows(who, area, level) ? 1 : 0;
+}
+
+/* allowed_tenants(area text, level text) returns integer[]: for policies; not the superuser's way */
+Datum
+allowed_tenants(PG_FUNCTION_ARGS)
+{
+	int32	   *tenants;
+	int			n = tenants_for_policy(fcinfo, &tenants);
+	Datum	   *elements = palloc(Max(n, 1) * sizeof(Datum));
+
 	for (int i = 0; i < n; i++)
 		elements[i] = Int32GetDatum(tenants[i]);
 	PG_RETURN_ARRAYTYPE_P(construct_array(elements, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+}
+
+/* allowed_rows(area text, level text) returns bigint[]: tenants and vehicles at once, see row_allowed.c */
+Datum
+allowed_rows(PG_FUNCTION_ARGS)
+{
+	int32	   *tenants;
+	int			n = tenants_for_policy(fcinfo, &tenants);
+	const TrustIdentity *who = trust_identity();
+	int			nvehicles = who != NULL ? Max(who->nvehicles, 0) : 0;
+	Datum	   *elements = palloc((n + nvehicles + 2) * sizeof(Datum));
+	int			k = 0;
+
+	elements[k++] = Int64GetDatum(n);
+	elements[k++] = Int64GetDatum(who != NULL && who->nvehicles >= 0);
+	for (int i = 0; i < n; i++)
+		elements[k++] = Int64GetDatum(tenants[i]);
+	for (int i = 0; i < nvehicles; i++)
+		elements[k++] = Int64GetDatum(who->vehicles[i]);
+	PG_RETURN_ARRAYTYPE_P(construct_array(elements, k, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
 /* allowed_vehicles() returns bigint[]: null for all of the tenant's */

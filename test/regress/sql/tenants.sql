@@ -31,7 +31,7 @@ SELECT name FROM relation WHERE relkind IN ('r', 'p') AND has_tenant AND NOT (re
 SELECT name FROM relation WHERE relkind IN ('r', 'p') AND has_tenant
    AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = relation.oid AND p.polcmd IN ('r', '*')) ORDER BY 1;
 -- whoever is asked, policies are of two kinds: of a tenant's roles, and of fleet_owner
-SELECT DISTINCT p.polname, p.polcmd, p.polroles::regrole[], pg_get_expr(coalesce(p.polqual, p.polwithcheck), p.polrelid) ~ 'allowed_tenants' AS asks
+SELECT DISTINCT p.polname, p.polcmd, p.polroles::regrole[], pg_get_expr(coalesce(p.polqual, p.polwithcheck), p.polrelid) ~ 'allowed_(tenants|rows)' AS asks
   FROM pg_policy p JOIN relation r ON r.oid = p.polrelid ORDER BY 1;
 SELECT name FROM relation WHERE relkind = 'v' AND NOT coalesce(reloptions, '{}') @> '{security_invoker=true}';
 SELECT name FROM relation WHERE relkind IN ('m', 'f');
