@@ -289,7 +289,7 @@ is($code, 0, '... and the reports acknowledged');
 $t->verify($ledger, '... and stored, once');
 
 # 9. Somebody who confirms without end what nobody sent
-my $van = json_device('van');
+$van = json_device('van');
 my $flooder = fork() // die "could not fork: $!\n";
 if ($flooder == 0)
 {
