@@ -126,8 +126,20 @@ ALTER TABLE fleet.audit_head ENABLE ALWAYS TRIGGER audit_refuse;
 
 CREATE FUNCTION fleet.verify_audit(tenant_id integer DEFAULT NULL)
     RETURNS TABLE (tenant integer, audit_id bigint, problem text)
-    LANGUAGE sql STABLE CALLED ON NULL INPUT PARALLEL RESTRICTED
-    BEGIN ATOMIC
+    LANGUAGE plpgsql STABLE CALLED ON NULL INPUT PARALLEL RESTRICTED
+    SET search_path = pg_catalog, fleet, pg_temp
+    AS $$
+#variable_conflict use_column
+BEGIN
+    -- no row means that all is well, so who may not see the log must not get none
+    IF verify_audit.tenant_id IS NOT NULL OR fleet.allowed_tenants('audit', 'admin') = '{}' THEN
+        PERFORM fleet.require(coalesce(verify_audit.tenant_id, 0), 'audit', 'admin');
+    END IF;
+    IF fleet.allowed_vehicles() IS NOT NULL THEN
+        RAISE EXCEPTION 'permission denied for the audit log'
+            USING ERRCODE = 'insufficient_privilege', DETAIL = 'The token of this session is limited to some vehicles, the log is not.';
+    END IF;
+    RETURN QUERY
     WITH chain AS (
         SELECT l.tenant_id, l.audit_id, l.hash, l.previous_hash, fleet.audit_hash(l) AS right_hash,
                lag(l.audit_id) OVER w AS id_before, lag(l.hash) OVER w AS hash_before
@@ -156,7 +168,8 @@ CREATE FUNCTION fleet.verify_audit(tenant_id integer DEFAULT NULL)
        AND (h.audit_id, h.hash) IS DISTINCT FROM (e.audit_id, e.hash)
        AND NOT (e.audit_id IS NULL AND h.audit_id = 0)
     ORDER BY 1, 2, 3;
-    END;
+END
+$$;
 COMMENT ON FUNCTION fleet.verify_audit(integer) IS 'What was tampered with in the audit log, of one tenant or of all that one may see: no row when it is whole';
 
 -- What a change of a table's rows leaves in the log.  Arguments: the kind of

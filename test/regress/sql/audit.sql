@@ -174,8 +174,13 @@ SET ROLE regress_audit_admin;
 SELECT DISTINCT tenant_id FROM fleet.audit_log;
 SELECT tenant_id FROM fleet.audit_head;
 SELECT * FROM fleet.verify_audit();
+-- no row would say that another's is whole
+SELECT * FROM fleet.verify_audit(494);
 RESET ROLE;
 SELECT fleet.revoke_tenant('regress_audit_admin', 495);
+SET ROLE regress_audit_admin;
+SELECT * FROM fleet.verify_audit();
+RESET ROLE;
 
 -- 7. A hash does not depend on settings
 SELECT fleet.audit_hash(l) = l.hash AS before FROM fleet.audit_log l WHERE tenant_id = 495 AND audit_id = 1;
