@@ -1,13 +1,14 @@
 /*
  * compat.h
  *	  Every difference between server versions, so that no other file tests
- *	  PG_VERSION_NUM.  PostgreSQL 14 to 18 are in reach, 15 is what we test.
+ *	  PG_VERSION_NUM.  PostgreSQL 15 to 18 are in reach, 15 is what we test;
+ *	  14 has no security_invoker views.
  */
 #ifndef FLEET_COMPAT_H
 #define FLEET_COMPAT_H
 
-#if PG_VERSION_NUM < 140000 || PG_VERSION_NUM >= 190000
-#error "fleet needs PostgreSQL 14 to 18"
+#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
+#error "fleet needs PostgreSQL 15 to 18"
 #endif
 
 /*
@@ -54,13 +55,6 @@
 #define fleet_guc_malloc(size) guc_malloc(LOG, (size))
 #else
 #define fleet_guc_malloc(size) malloc(size)
-#endif
-
-/* MarkGUCPrefixReserved was EmitWarningsOnPlaceholders before 15 */
-#if PG_VERSION_NUM >= 150000
-#define fleet_reserve_setting_prefix(name) MarkGUCPrefixReserved(name)
-#else
-#define fleet_reserve_setting_prefix(name) EmitWarningsOnPlaceholders(name)
 #endif
 
 #endif							/* FLEET_COMPAT_H */

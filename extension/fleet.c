@@ -37,7 +37,7 @@ settings_init(void)
 							"Each of them gives a tenant its part of what fleet.quota allows.",
 							&fleet_ingest_sessions, 1, 1, 10000,
 							PGC_USERSET, 0, NULL, NULL, NULL);
-	fleet_reserve_setting_prefix("fleet");
+	MarkGUCPrefixReserved("fleet");
 }
 
 void
